@@ -192,7 +192,9 @@ def _preset(name: str, *, large: bool, task: Literal["picture", "question", "cli
     hub_pixels = PixelConfig(size=size)
     if task == "clip":
         hub_pixels = PixelConfig(size=size, resample="bilinear", mean=HALF, std=HALF)
-    return Preset(name, ModelConfig(vision=vision, pixels=pixels, frames=6 if task == "clip" else 0), hub_pixels, on_hub)
+    return Preset(
+        name, ModelConfig(vision=vision, pixels=pixels, frames=6 if task == "clip" else 0), hub_pixels, on_hub
+    )
 
 
 PRESETS: dict[str, Preset] = {
@@ -253,7 +255,9 @@ class DecodeOptions:
         if self.temperature < 0:
             problems.append(f"temperature must be 0 (no sampling) or more, got {self.temperature}")
         if self.temperature > 0 and self.beams > 1:
-            problems.append(f"temperature {self.temperature} samples and {self.beams} beams search: use beams=1 to sample")
+            problems.append(
+                f"temperature {self.temperature} samples and {self.beams} beams search: use beams=1 to sample"
+            )
         if self.temperature == 0 and (self.top_k or self.top_p != 1.0 or self.seed is not None):
             problems.append("top_k, top_p and seed only apply to sampling: set temperature above 0 and beams to 1")
         if self.top_k < 0 or not 0.0 < self.top_p <= 1.0:

@@ -1,0 +1,63 @@
+"""WordPiece: text <-> ids, as bert-base-uncased does it, and the one place where a prompt is built.
+
+In: a vocabulary (a piece a line). The surprising thing: a GIT prompt is `[CLS] question` *without* a closing [SEP],
+which would be the end of the answer; and a long question loses its beginning, as in the authors' `inference.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer as WordPieceTokenizer
+from tokenizers import decoders, models, normalizers, pre_tokenizers
+
+from pixtell.errors import CheckpointError
+
+PAD, UNKNOWN, CLS, SEP = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
+MAX_TEXT = 40  # pieces; authors' `train.py` and `inference.py`
+MAX_PROMPT = 38  # of those, what is kept in front of an answer: 40 less [CLS] and [SEP]
+
+
+class Tokenizer:
+    """A lower-casing WordPiece tokenizer over `vocabulary`, whose line numbers are the ids.
+
+    Raises `CheckpointError` when a special piece is missing or a piece stands there twice.
+    """
+
+    def __init__(self, vocabulary: Sequence[str]) -> None:
+        ids = {piece: number for number, piece in enumerate(vocabulary)}
+        missing = [piece for piece in (PAD, UNKNOWN, CLS, SEP) if piece not in ids]
+        if missing or len(ids) != len(vocabulary):
+            raise CheckpointError(
+                f"vocabulary of {len(vocabulary)} lines: {len(vocabulary) - len(ids)} are repeated, "
+                f"special pieces missing: {', '.join(missing) or 'none'}"
+            )
+        self.vocabulary = tuple(vocabulary)
+        self.pad_id, self.cls_id, self.sep_id = ids[PAD], ids[CLS], ids[SEP]
+        self._wordpiece = WordPieceTokenizer(models.WordPiece(ids, unk_token=UNKNOWN, max_input_chars_per_word=100))
+        self._wordpiece.normalizer = normalizers.BertNormalizer(lowercase=True)
+        self._wordpiece.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        self._wordpiece.decoder = decoders.WordPiece(cleanup=True)
+        self._specials = {number for piece, number in ids.items() if piece in (PAD, CLS, SEP)}
+
+    @classmethod
+    def load(cls, path: str | Path) -> Tokenizer:
+        """Read a `vocab.txt`."""
+        return cls(Path(path).read_text(encoding="utf-8").splitlines())
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self.vocabulary)
+
+    def encode(self, text: str) -> list[int]:
+        """The pieces of `text`, without special tokens."""
+        return list(self._wordpiece.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`; special tokens are left out, and spaces before punctuation closed."""
+        return str(self._wordpiece.decode([number for number in ids if number not in self._specials]))
+
+    def prompt(self, question: str = "") -> tuple[int, ...]:
+        """`[CLS]` and the question's pieces: its first 40, and of those the last 38. No question: a caption's prompt."""
+        return (self.cls_id, *self.encode(question)[:MAX_TEXT][-MAX_PROMPT:])
