@@ -11,6 +11,7 @@ gives the second other colours and another filter. Published numbers need the au
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -87,7 +88,9 @@ class TextConfig:
     """The text decoder: post-norm BERT layers over visual and text tokens (paper 2.1; table 11).
 
     `embedding_eps` is the layer-norm epsilon of the text embedding (1e-8 in the authors' code, 1e-12 in the hub's
-    layout); `layer_eps` that of the blocks. `tied_head` says whether the output layer is the word embedding itself.
+    layout); `layer_eps` that of the blocks. `dropout` is that of hidden states,
+    `attention_dropout` that of attention weights; both only in training. `tied_head` says whether the
+    output layer is the word embedding itself.
     `max_positions` limits the text alone: visual tokens take no position.
     """
 
@@ -98,6 +101,7 @@ class TextConfig:
     mlp_width: int = 3072
     max_positions: int = 1024
     dropout: float = 0.1
+    attention_dropout: float = 0.1
     embedding_eps: float = 1e-8
     layer_eps: float = 1e-12
     tied_head: bool = True
@@ -109,8 +113,9 @@ class TextConfig:
         problems = _positive(self, "vocab_size", "width", "layers", "heads", "mlp_width", "max_positions")
         if not problems and self.width % self.heads:
             problems.append(f"width {self.width} is not a multiple of heads {self.heads}")
-        if not 0.0 <= self.dropout < 1.0:
-            problems.append(f"dropout must be in [0, 1), got {self.dropout}")
+        for name in ("dropout", "attention_dropout"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                problems.append(f"{name} must be in [0, 1), got {getattr(self, name)}")
         for name in ("cls_id", "sep_id", "pad_id"):
             if not 0 <= getattr(self, name) < self.vocab_size:
                 problems.append(f"{name} {getattr(self, name)} is outside the vocabulary of {self.vocab_size}")
@@ -252,8 +257,12 @@ class DecodeOptions:
         problems = _positive(self, "max_new_tokens", "beams", "results")
         if not 0 <= self.min_new_tokens <= self.max_new_tokens:
             problems.append(f"min_new_tokens must be in 0..{self.max_new_tokens}, got {self.min_new_tokens}")
-        if self.temperature < 0:
-            problems.append(f"temperature must be 0 (no sampling) or more, got {self.temperature}")
+        if not 0 <= self.temperature < math.inf:
+            problems.append(f"temperature must be 0 (no sampling) or more, and finite, got {self.temperature}")
+        if not math.isfinite(self.length_penalty):
+            problems.append(f"length_penalty must be a finite number, got {self.length_penalty}")
+        if self.seed is not None and not 0 <= self.seed < 2**63:
+            problems.append(f"seed must be in 0..2**63 - 1, got {self.seed}")
         if self.temperature > 0 and self.beams > 1:
             problems.append(
                 f"temperature {self.temperature} samples and {self.beams} beams search: use beams=1 to sample"

@@ -47,7 +47,7 @@ class Decoder(nn.Module):
         mask = prefix_mask(visual_BPD.shape[1], texts, length, visual_BPD.device)
         positions_T = torch.arange(length, device=ids_BKT.device)
         text_BTD = self.embed(ids_BKT, positions_T).flatten(1, 2)  # B K*T D
-        for block, (visual_keys, visual_values) in zip(self.blocks, self.visual_layers(visual_BPD), strict=True):
+        for block, (visual_keys, visual_values) in zip(self.layers(), self.visual_layers(visual_BPD), strict=True):
             queries, keys, values = block.attention.project(text_BTD)
             mixed_BHTd = block.attention.mix(
                 queries, torch.cat([visual_keys, keys], dim=2), torch.cat([visual_values, values], dim=2), mask
@@ -68,7 +68,7 @@ class Decoder(nn.Module):
         length = ids_RT.shape[1]
         mask = cache.text_mask(length)
         text_RTD = self.embed(ids_RT, cache.positions(length))
-        for layer, block in enumerate(self.blocks):
+        for layer, block in enumerate(self.layers()):
             queries, keys, values = block.attention.project(text_RTD)
             cache.write(layer, keys, values)
             text_RTD = block.finish(text_RTD, attend_cached(queries, cache, layer, mask))
@@ -79,11 +79,17 @@ class Decoder(nn.Module):
 
     def visual_layers(self, visual_BPD: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Run the visual stream; yields each layer's keys and values, [B, H, P, d] each."""
-        for number, block in enumerate(self.blocks, start=1):
+        for number, block in enumerate(self.layers(), start=1):
             queries, keys, values = block.attention.project(visual_BPD)
             yield keys, values
             if number < len(self.blocks):
                 visual_BPD = block.finish(visual_BPD, block.attention.mix(queries, keys, values))
+
+    def layers(self) -> Iterator[Block]:
+        """The blocks from first to last."""
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            yield block
 
     def embed(self, ids: Tensor, positions: Tensor) -> Tensor:
         """Word plus position embedding, normalised; no token types."""
@@ -131,7 +137,7 @@ class Attention(nn.Module):
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.heads = config.heads
-        self.dropout = config.dropout
+        self.dropout = config.attention_dropout
         self.qkv = nn.Linear(config.width, 3 * config.width)
         self.out = nn.Linear(config.width, config.width)
 
@@ -177,9 +183,10 @@ def attend_cached(queries_RHTd: Tensor, cache: KVCache, layer: int, mask: Tensor
     if mask is not None:
         text_scores = text_scores.masked_fill(~mask, float("-inf"))
     weights = torch.cat([visual_scores, text_scores], dim=-1).softmax(dim=-1)
-    visual_weights, text_weights = weights.split([visual_keys.shape[2], seen], dim=-1)
-    visual_mix = cache.by_row(cache.by_medium(visual_weights) @ visual_values, length)
-    return visual_mix + text_weights @ text_values
+    visual_weights, text_weights = weights[..., : visual_keys.shape[2]], weights[..., visual_keys.shape[2] :]
+    visual_mix_RHTd = cache.by_row(cache.by_medium(visual_weights) @ visual_values, length)
+    mixed_RHTd: Tensor = visual_mix_RHTd + text_weights @ text_values
+    return mixed_RHTd
 
 
 def _init_weights(module: nn.Module) -> None:

@@ -21,8 +21,9 @@ class PixtellError(Exception):
 class InputError(PixtellError):
     """An input that can't be used.
 
-    `code` is a short, stable reason for programs (`missing`, `empty`, `truncated`, `unsupported`, `too_large`,
-    `no_video`, `broken`, `frames`, `text`); the message is for people and begins with the input's name.
+    `code` is a short, stable reason for programs (`missing`, `unreadable`, `empty`, `no_pictures`, `truncated`,
+    `unsupported`, `too_large`, `too_narrow`, `no_video`, `broken`, `frames`, `text`); the message is for people and
+    begins with the input's name.
     """
 
     def __init__(self, code: str, message: str) -> None:

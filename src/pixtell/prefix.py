@@ -65,6 +65,7 @@ def prefix_mask(visual_tokens: int, texts: int, length: int, device: torch.devic
     mask are left out because they need none: visual tokens see each other and nothing else, so they are computed
     without the text (`Decoder.visual_layers`).
     """
-    past_TT = torch.ones(length, length, dtype=torch.bool, device=device).tril()
-    own_past = torch.block_diag(*[past_TT] * texts).bool()
-    return F.pad(own_past, (visual_tokens, 0), value=True)
+    place = torch.arange(texts * length, device=device)
+    past = place[:, None] >= place
+    same_text = place[:, None] // length == place // length
+    return F.pad(past & same_text, (visual_tokens, 0), value=True)

@@ -17,6 +17,8 @@ from pixtell.errors import CheckpointError
 PAD, UNKNOWN, CLS, SEP = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 MAX_TEXT = 40  # pieces; authors' `train.py` and `inference.py`
 MAX_PROMPT = 38  # of those, what is kept in front of an answer: 40 less [CLS] and [SEP]
+# What the authors' tokenizer closes up in a decoded text, in its order.
+CLOSE_UP = ((" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 's", "'s"))
 
 
 class Tokenizer:
@@ -38,7 +40,7 @@ class Tokenizer:
         self._wordpiece = WordPieceTokenizer(models.WordPiece(ids, unk_token=UNKNOWN, max_input_chars_per_word=100))
         self._wordpiece.normalizer = normalizers.BertNormalizer(lowercase=True)
         self._wordpiece.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        self._wordpiece.decoder = decoders.WordPiece(cleanup=True)
+        self._wordpiece.decoder = decoders.WordPiece(cleanup=False)
         self._specials = {number for piece, number in ids.items() if piece in (PAD, CLS, SEP)}
 
     @classmethod
@@ -55,9 +57,12 @@ class Tokenizer:
         return list(self._wordpiece.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`; special tokens are left out, and spaces before punctuation closed."""
-        return str(self._wordpiece.decode([number for number in ids if number not in self._specials]))
+        """The text of `ids`: special tokens left out, spaces before punctuation and around apostrophes closed."""
+        text = str(self._wordpiece.decode([number for number in ids if number not in self._specials]))
+        for spaced, closed in CLOSE_UP:
+            text = text.replace(spaced, closed)
+        return text
 
     def prompt(self, question: str = "") -> tuple[int, ...]:
-        """`[CLS]` and the question's pieces: its first 40, and of those the last 38. No question: a caption's prompt."""
+        """`[CLS]` and the question's pieces: its first 40, and of those the last 38. No question asks for a caption."""
         return (self.cls_id, *self.encode(question)[:MAX_TEXT][-MAX_PROMPT:])

@@ -87,8 +87,8 @@ class InvertedResidual(nn.Module):
 def fold_batch_norms(published: Mapping[str, Tensor], config: EfficientNetLiteConfig) -> dict[str, Tensor]:
     """Turn the published ImageNet weights (`efficientnet-lite*.pth`) into this module's state dict.
 
-    Each convolution takes in the batch norm behind it: weight * g / sqrt(var + eps), bias b - mean * g / sqrt(var + eps).
-    The classifier is left out. Raises `CheckpointError` naming the first weight that is missing.
+    Each convolution takes in the batch norm behind it: with s = g / sqrt(var + eps) its weight becomes weight * s and
+    its bias b - mean * s. The classifier is left out. Raises `CheckpointError` naming the first weight that is missing.
     """
     state: dict[str, Tensor] = {}
 

@@ -1,0 +1,337 @@
+"""The whole path in one object: what the user has -> what they read.
+
+In: photos, clips and questions in any form. Out: results of strings and numbers (`results.py`). The surprising thing:
+everything about a medium is settled by `encode`, so its result can be captioned, asked and classified any number of
+times, and passing the medium itself is only a shorthand.
+
+A list is always several inputs. A clip given as a list of frames goes through `open_media`, or inside the list.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import torch
+
+from pixtell.cache import KVCache
+from pixtell.checkpoint.convert import BUNDLED, Pixels, build_model, load_checkpoint
+from pixtell.config import DecodeOptions, ModelConfig
+from pixtell.decoding.filters import Banned, Filter
+from pixtell.decoding.loop import Prompt, generate, stream
+from pixtell.decoding.scoring import score_continuations
+from pixtell.decoding.strategies import Hypothesis
+from pixtell.errors import ConfigError, InputError
+from pixtell.media import Media, open_media
+from pixtell.model import GitModel
+from pixtell.pixels import to_pixels
+from pixtell.results import Answer, Caption, Classification, LabelScore
+from pixtell.tokenizer import Tokenizer
+from pixtell.video import Sampling
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+Item = TypeVar("Item")
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)
+class EncodedMedia:
+    """A photo or clip after everything that doesn't depend on text: its visual keys and values in every layer."""
+
+    source: str
+    cache: KVCache = field(repr=False)
+
+    @property
+    def visual_tokens(self) -> int:
+        return int(self.cache.visual_keys.shape[3])
+
+
+class Captioner:
+    """A model with its tokenizer, on a device. Make one with `pixtell.load`.
+
+    `batch_size` is how many media or prompts share a pass; it changes speed and memory, never results.
+    """
+
+    def __init__(self, model: GitModel, tokenizer: Tokenizer, name: str = "", batch_size: int = 8) -> None:
+        if batch_size < 1:
+            raise ConfigError(f"batch_size must be at least 1, got {batch_size}")
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.name = name
+        self.batch_size = batch_size
+
+    @property
+    def config(self) -> ModelConfig:
+        return self.model.config
+
+    @property
+    def frames(self) -> int:
+        """Frames taken of a clip unless told otherwise: the model's temporal embeddings, or 1 for a picture model."""
+        return self.config.frames or 1
+
+    @torch.inference_mode()
+    def encode(
+        self,
+        media: Any,
+        *,
+        frames: int | None = None,
+        sampling: Sampling = "uniform",
+        seed: int = 0,
+        respect_exif: bool = True,
+        max_pixels: int = 40_000_000,
+        resample_frames: bool = False,
+    ) -> Any:
+        """Encode one input to an `EncodedMedia`, or a list of inputs to a list of them.
+
+        An input is anything `open_media` reads (which documents the options), a `Media`, or an `EncodedMedia`, which
+        comes back as it is. `resample_frames` stretches a clip model's temporal embeddings over more frames than it
+        has. Media of equal size share a pass. Raises `InputError` for the first input that can't be used.
+        """
+        if resample_frames and not self.config.frames:
+            raise ConfigError(
+                f"resample_frames: {self.name or 'the model'} reads single pictures, it has no embeddings"
+            )
+        inputs = media if isinstance(media, list) else [media]
+        opened: list[Media | EncodedMedia] = [
+            one
+            if isinstance(one, Media | EncodedMedia)
+            else open_media(
+                one,
+                frames=frames or self.frames,
+                sampling=sampling,
+                seed=seed,
+                respect_exif=respect_exif,
+                max_pixels=max_pixels,
+            )
+            for one in inputs
+        ]
+        encoded = self._encode_opened(opened, resample_frames)
+        return encoded if isinstance(media, list) else encoded[0]
+
+    def caption(self, media: Any, options: DecodeOptions | None = None, **changes: Any) -> Any:
+        """Caption one input (a `Caption`) or a list of inputs (a list of them).
+
+        `options` says how text is searched for; `changes` are single fields of it, as in `caption(photo, beams=1)`.
+        """
+        options = replace(options or DecodeOptions(), **changes)
+        encoded = self._encoded(media)
+        texts = self._search([(medium, "") for medium in encoded], options)
+        captions = [self._caption(medium, found) for medium, found in zip(encoded, texts, strict=True)]
+        return captions if isinstance(media, list) else captions[0]
+
+    def ask(
+        self, media: Any, question: str | Sequence[str], options: DecodeOptions | None = None, **changes: Any
+    ) -> Any:
+        """Answer a question about one input (an `Answer`), or several (a list of them).
+
+        One input with a list of questions is encoded once; a list of inputs takes one question for all, or a list of
+        as many. The prompt is built here: never put [CLS] or [SEP] into a question.
+        """
+        options = replace(options or DecodeOptions(), **changes)
+        several = isinstance(media, list) or not isinstance(question, str)
+        encoded = self._encoded(media)
+        questions = [question] * len(encoded) if isinstance(question, str) else list(question)
+        if not isinstance(media, list):
+            encoded = encoded * len(questions)
+        if len(questions) != len(encoded):
+            raise ConfigError(
+                f"{len(encoded)} inputs and {len(questions)} questions: give one question for all or one for each"
+            )
+        for text in questions:
+            if not text.strip():
+                raise InputError("text", "the question is empty: write one, or ask for a caption")
+        texts = self._search(list(zip(encoded, questions, strict=True)), options)
+        answers = [
+            Answer(**vars(self._caption(medium, found)), question=text)
+            for medium, text, found in zip(encoded, questions, texts, strict=True)
+        ]
+        return answers if several else answers[0]
+
+    @torch.inference_mode()
+    def classify(self, media: Any, labels: Sequence[str], *, question: str = "") -> Any:
+        """Choose among `labels` for one input (a `Classification`) or a list of inputs (a list of them).
+
+        Each label's text is scored exactly, [SEP] included, as a caption or as the answer to `question`, and the
+        probabilities are among the labels given (paper 4.5 generates the class name; scoring all names also ranks
+        the rest). Thousands of labels are fine: shared beginnings are computed once.
+        """
+        ids = self._label_ids(labels)
+        prompt = self.tokenizer.prompt(question)
+        results = []
+        encoded = self._encoded(media)
+        for medium in encoded:
+            scored = score_continuations(self.model, medium.cache, 0, prompt, ids)
+            sums = [math.fsum(logprobs) for logprobs in scored]
+            shares = torch.tensor(sums, dtype=torch.float64).softmax(0).tolist()
+            ranked = sorted(map(LabelScore, labels, shares, sums), key=lambda score: -score.logprob)
+            results.append(Classification(medium.source, tuple(ranked)))
+        return results if isinstance(media, list) else results[0]
+
+    def stream(
+        self, media: Any, question: str = "", options: DecodeOptions | None = None, **changes: Any
+    ) -> Iterator[str]:
+        """The caption of one input, or the answer about it, in pieces as they are settled; joined, they are the text.
+
+        Only greedy decoding and sampling settle words on the way, so the default here is one beam.
+        """
+        options = replace(options or DecodeOptions(beams=1), **changes)
+        if isinstance(media, list):
+            raise ConfigError(f"stream gives one text, got a list of {len(media)} inputs")
+        (medium,) = self._encoded(media)
+        prompt = Prompt(0, self.tokenizer.prompt(question))
+        ids: list[int] = []
+        told = 0
+        for _, token in stream(self.model, medium.cache, [prompt], options, self._filters(options)):
+            ids.append(token)
+            # A lone apostrophe may still close up with what comes next ("dog '" -> "dog's"), so it waits.
+            settled = self.tokenizer.decode(ids).removesuffix(" '")
+            if len(settled) > told:
+                yield settled[told:]
+                told = len(settled)
+        if told < len(text := self.tokenizer.decode(ids)):
+            yield text[told:]
+
+    def _encoded(self, media: Any) -> list[EncodedMedia]:
+        encoded = self.encode(media)
+        return encoded if isinstance(encoded, list) else [encoded]
+
+    def _encode_opened(self, opened: Sequence[Media | EncodedMedia], resample_frames: bool) -> list[EncodedMedia]:
+        """Encode what is not yet, media of equal size together; results in the order of the inputs."""
+        results = {place: one for place, one in enumerate(opened) if isinstance(one, EncodedMedia)}
+        parameter = next(self.model.parameters())
+        waiting = []
+        for place, one in enumerate(opened):
+            if isinstance(one, Media):
+                self._check_frames(one, resample_frames)
+                waiting.append((place, one.source, to_pixels(one.frames, self.config.pixels)))
+        for batch in batches(waiting, lambda item: item[2].shape, self.batch_size):
+            pixels_BFCHW = torch.stack([pixels for _, _, pixels in batch]).to(parameter.device, parameter.dtype)
+            cache = self.model.prefill(self.model.see(pixels_BFCHW, resample_frames=resample_frames))
+            for number, (place, source, _) in enumerate(batch):
+                results[place] = EncodedMedia(source, cache.select_media([number]))
+        return [results[place] for place in range(len(opened))]
+
+    def _check_frames(self, media: Media, resample_frames: bool) -> None:
+        if len(media.frames) <= self.frames or (resample_frames and self.config.frames):
+            return
+        model = self.name or "this model"
+        raise InputError(
+            "frames",
+            f"{media.source}: {len(media.frames)} frames, but {model} has {self.config.frames} temporal embeddings: "
+            + (
+                f"ask for at most {self.frames} frames, or stretch the embeddings with resample_frames"
+                if self.config.frames
+                else "it reads single pictures, give it 1 frame"
+            ),
+        )
+
+    def _search(self, requests: Sequence[tuple[EncodedMedia, str]], options: DecodeOptions) -> list[list[Hypothesis]]:
+        """Search texts for (medium, question) pairs; those with equally many visual tokens share batches."""
+        found: dict[int, list[Hypothesis]] = {}
+        filters = self._filters(options)
+        for batch in batches(list(enumerate(requests)), lambda item: item[1][0].visual_tokens, self.batch_size):
+            # Questions about one medium share its place in the cache.
+            media = list({id(medium): medium for _, (medium, _) in batch}.values())
+            places = {id(medium): place for place, medium in enumerate(media)}
+            prompts = [Prompt(places[id(medium)], self.tokenizer.prompt(text)) for _, (medium, text) in batch]
+            cache = KVCache.join([medium.cache for medium in media])
+            texts = generate(self.model, cache, prompts, options, filters)
+            found.update({number: text for (number, _), text in zip(batch, texts, strict=True)})
+        return [found[number] for number in range(len(requests))]
+
+    def _filters(self, options: DecodeOptions) -> list[Filter]:
+        phrases = tuple(ids for ids in (tuple(self.tokenizer.encode(phrase)) for phrase in options.banned) if ids)
+        return [Banned(phrases)] if phrases else []
+
+    def _caption(self, medium: EncodedMedia, found: Sequence[Hypothesis]) -> Caption:
+        best, *others = (
+            Caption(
+                source=medium.source,
+                text=self.tokenizer.decode(text.ids),
+                score=text.score,
+                logprob=math.fsum(text.logprobs),
+                mean_logprob=math.fsum(text.logprobs) / max(1, len(text.logprobs)),
+                token_ids=text.ids,
+                token_logprobs=text.logprobs,
+            )
+            for text in found
+        )
+        return replace(best, alternatives=tuple(others))
+
+    def _label_ids(self, labels: Sequence[str]) -> list[tuple[int, ...]]:
+        if isinstance(labels, str) or not labels:
+            raise ConfigError(f"labels must be a list of at least one text, got {labels!r}")
+        ids = [tuple(self.tokenizer.encode(label)) for label in labels]
+        first: dict[tuple[int, ...], str] = {}
+        problems = []
+        for label, pieces in zip(labels, ids, strict=True):
+            if not pieces:
+                problems.append(f"label {label!r} has no letters the model knows")
+            elif pieces in first:
+                problems.append(f"labels {first[pieces]!r} and {label!r} are the same to the model")
+            first.setdefault(pieces, label)
+        if problems:
+            raise ConfigError.listing("labels", problems)
+        return ids
+
+
+def load(
+    name: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    *,
+    pixels: Pixels = "auto",
+    revision: str | None = None,
+    cache_dir: str | None = None,
+    offline: bool = False,
+    vocab: str | None = None,
+    preset: str | None = None,
+    batch_size: int = 8,
+) -> Captioner:
+    """Load a model: None is the bundled one, else a released name, a hub name or a path (see `load_checkpoint`).
+
+    `device` is `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`; `dtype` is `auto` (float32 on a CPU,
+    bfloat16 on a GPU that has it), `float32`, `bfloat16` or `float16`. Raises `CheckpointError` and `ConfigError`.
+    """
+    place = choose_device(device)
+    number_type = choose_dtype(dtype, place)
+    checkpoint = load_checkpoint(
+        name, pixels=pixels, revision=revision, cache_dir=cache_dir, offline=offline, vocab=vocab, preset=preset
+    )
+    model = build_model(checkpoint, number_type).to(place)
+    return Captioner(model, Tokenizer(checkpoint.vocab), str(name or BUNDLED), batch_size)
+
+
+def choose_device(device: str) -> torch.device:
+    """The device meant by `device`; raises `ConfigError` when it isn't there."""
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        place = torch.device(device)
+        torch.empty(1, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device {device!r} can't be used here: {str(error).splitlines()[0]}") from None
+    return place
+
+
+def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """The number type meant by `dtype` on `device`; raises `ConfigError` for an unknown one."""
+    if dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+    if dtype not in DTYPES:
+        raise ConfigError(f"dtype must be auto, {', '.join(DTYPES)}, got {dtype!r}")
+    return DTYPES[dtype]
+
+
+def batches(items: Iterable[Item], key: Callable[[Item], Key], size: int) -> Iterator[list[Item]]:
+    """Cut `items` into lists of at most `size` whose keys are equal, each list in the order given."""
+    groups: dict[Key, list[Item]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    for group in groups.values():
+        for start in range(0, len(group), size):
+            yield group[start : start + size]

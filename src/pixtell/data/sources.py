@@ -1,0 +1,94 @@
+"""Where rows come from: WebDataset tars, a picture and a JSON file a row, as img2dataset writes them.
+
+In: paths of tars. Out: examples by number, in any order, so that a training can go on from any step. The tars are
+indexed once (names and offsets) and read by seeking; nothing is unpacked.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixtell.data.example import Example, TextPair
+from pixtell.errors import InputError
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+@dataclass(frozen=True)
+class _Member:
+    tar: Path
+    offset: int
+    size: int
+
+    def read(self) -> bytes:
+        with self.tar.open("rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size)
+
+
+class TarSource:
+    """The rows of some tars as a sequence: `len`, and `source[number] -> Example`.
+
+    A row's JSON holds `captions` (a list of texts) or `qa` (a list of `question` and `answer`). Raises `InputError`
+    for a missing or broken tar, a picture without JSON, and JSON without texts, each with its name.
+    """
+
+    def __init__(self, paths: Sequence[str | Path]) -> None:
+        self._rows: list[tuple[str, _Member, _Member]] = []
+        for path in sorted(Path(path) for path in paths):
+            self._rows.extend(_index(path))
+        if not self._rows:
+            raise InputError("empty", f"no pictures in {', '.join(map(str, paths)) or 'no tars'}")
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, number: int) -> Example:
+        key, picture, description = self._rows[number]
+        return Example(key, picture.read(), read_texts(key, description.read()))
+
+    def texts(self) -> list[TextPair]:
+        """Every text of every row, without touching a picture."""
+        return [pair for key, _, description in self._rows for pair in read_texts(key, description.read())]
+
+
+def _index(path: Path) -> list[tuple[str, _Member, _Member]]:
+    try:
+        with tarfile.open(path) as tar:
+            members = {member.name: _Member(path, member.offset_data, member.size) for member in tar if member.isfile()}
+    except FileNotFoundError:
+        raise InputError("missing", f"{path}: no such file") from None
+    except (tarfile.TarError, OSError) as error:
+        raise InputError("broken", f"{path}: not a readable tar ({error})") from None
+    rows = []
+    for name, member in members.items():
+        stem, dot, ending = name.rpartition(".")
+        if dot + ending.lower() not in PICTURES:
+            continue
+        if f"{stem}.json" not in members:
+            raise InputError("broken", f"{path}: {name} has no {stem}.json beside it")
+        rows.append((stem, member, members[f"{stem}.json"]))
+    return rows
+
+
+def read_texts(key: str, description: bytes) -> tuple[TextPair, ...]:
+    """The texts of one row's JSON. Underscores in answers are spaces ("soft_toy" is how DAQUAR writes "soft toy")."""
+    try:
+        fields: dict[str, Any] = json.loads(description)
+        captions = [TextPair("", clean_caption(caption)) for caption in fields.get("captions", ())]
+        answers = [TextPair(qa["question"], str(qa["answer"]).replace("_", " ")) for qa in fields.get("qa", ())]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError("broken", f"{key}.json: {type(error).__name__}: {error}") from None
+    if not captions and not answers:
+        raise InputError("broken", f"{key}.json: neither `captions` nor `qa`")
+    return (*captions, *answers)
+
+
+def clean_caption(caption: str) -> str:
+    """A caption without the full stop that tokenised data sets put behind it."""
+    return caption.strip().removesuffix(".").rstrip()
