@@ -54,6 +54,8 @@ class KVCache:
     @staticmethod
     def join(caches: Sequence[KVCache]) -> KVCache:
         """Put the media of several caches side by side, without their rows. All need the same P."""
+        tokens = {cache.visual_keys.shape[3] for cache in caches}
+        assert len(tokens) == 1, f"caches of {sorted(tokens)} visual tokens"
         if len(caches) == 1:
             return KVCache(caches[0].visual_keys, caches[0].visual_values)
         return KVCache(
@@ -65,7 +67,7 @@ class KVCache:
         """The visual part of some media, in the order given, without rows."""
         if list(media) == list(range(self.num_media)):
             return KVCache(self.visual_keys, self.visual_values)
-        index = torch.tensor(list(media), device=self.visual_keys.device)
+        index = torch.tensor(list(media), dtype=torch.long, device=self.visual_keys.device)
         return KVCache(self.visual_keys.index_select(1, index), self.visual_values.index_select(1, index))
 
     def rows(self, media_R: Sequence[int] | Tensor, capacity: int) -> KVCache:
@@ -80,14 +82,23 @@ class KVCache:
         return cache
 
     def reorder(self, rows_R: Sequence[int] | Tensor) -> KVCache:
-        """The cache whose row i continues old row `rows_R[i]`: beams change places, finished rows are left out."""
+        """The cache whose row i continues old row `rows_R[i]`: beams change places, finished rows are left out.
+
+        When every row stays where it is, that is this very cache, so steps on either are steps on both.
+        """
         kept = [int(row) for row in rows_R]
         if kept == list(range(self.num_rows)):
             return self
-        index = torch.tensor(kept, dtype=torch.long, device=self.text_keys.device)
+        media = [self.media_R[row] for row in kept]
         cache = KVCache(self.visual_keys, self.visual_values)
+        live = sorted(set(media))
+        if live and 2 * len(live) <= self.num_media:
+            # Every medium costs a step the same, read or not; at half, leaving the unread behind is worth a copy.
+            cache = cache.select_media(live)
+            media = [live.index(medium) for medium in media]
+        index = torch.tensor(kept, dtype=torch.long, device=self.text_keys.device)
         cache._set_rows(
-            [self.media_R[row] for row in kept],
+            media,
             self.text_keys.index_select(1, index),
             self.text_values.index_select(1, index),
             self.lengths_R[index],

@@ -10,16 +10,19 @@ A list is always several inputs. A clip given as a list of frames goes through `
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar, overload
 
+import numpy as np
 import torch
+from PIL import Image
 
 from pixtell.cache import KVCache
 from pixtell.checkpoint.convert import BUNDLED, Pixels, build_model, load_checkpoint
 from pixtell.config import DecodeOptions, ModelConfig
-from pixtell.decoding.filters import Banned, Filter
+from pixtell.decoding.filters import Banned, Filter, TrieConstraint, TrieNode
 from pixtell.decoding.loop import Prompt, generate, stream
 from pixtell.decoding.scoring import score_continuations
 from pixtell.decoding.strategies import Hypothesis
@@ -29,7 +32,6 @@ from pixtell.model import GitModel
 from pixtell.pixels import to_pixels
 from pixtell.results import Answer, Caption, Classification, LabelScore
 from pixtell.tokenizer import Tokenizer
-from pixtell.video import Sampling
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 Item = TypeVar("Item")
@@ -46,6 +48,20 @@ class EncodedMedia:
     @property
     def visual_tokens(self) -> int:
         return int(self.cache.visual_keys.shape[3])
+
+
+# What counts as one input; a list is several. `open_media` says how each is read.
+OneInput = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | IO[bytes]
+    | Image.Image
+    | np.ndarray[Any, Any]
+    | tuple[Any, ...]
+    | Media
+    | EncodedMedia
+)
 
 
 class Captioner:
@@ -71,23 +87,22 @@ class Captioner:
         """Frames taken of a clip unless told otherwise: the model's temporal embeddings, or 1 for a picture model."""
         return self.config.frames or 1
 
-    @torch.inference_mode()
+    @overload
     def encode(
-        self,
-        media: Any,
-        *,
-        frames: int | None = None,
-        sampling: Sampling = "uniform",
-        seed: int = 0,
-        respect_exif: bool = True,
-        max_pixels: int = 40_000_000,
-        resample_frames: bool = False,
-    ) -> Any:
+        self, media: OneInput, *, frames: int | None = None, resample_frames: bool = False, **reading: Any
+    ) -> EncodedMedia: ...
+    @overload
+    def encode(
+        self, media: list[Any], *, frames: int | None = None, resample_frames: bool = False, **reading: Any
+    ) -> list[EncodedMedia]: ...
+    @torch.inference_mode()
+    def encode(self, media: Any, *, frames: int | None = None, resample_frames: bool = False, **reading: Any) -> Any:
         """Encode one input to an `EncodedMedia`, or a list of inputs to a list of them.
 
-        An input is anything `open_media` reads (which documents the options), a `Media`, or an `EncodedMedia`, which
-        comes back as it is. `resample_frames` stretches a clip model's temporal embeddings over more frames than it
-        has. Media of equal size share a pass. Raises `InputError` for the first input that can't be used.
+        An input is anything `open_media` reads (`reading` holds its options: sampling, seed, respect_exif,
+        max_pixels), a `Media`, or an `EncodedMedia`, which comes back as it is. `frames` is how many are taken of a
+        clip; `resample_frames` stretches a clip model's temporal embeddings over more frames than it has. Media of
+        equal size share a pass. Raises `InputError` for the first input that can't be used.
         """
         if resample_frames and not self.config.frames:
             raise ConfigError(
@@ -95,21 +110,16 @@ class Captioner:
             )
         inputs = media if isinstance(media, list) else [media]
         opened: list[Media | EncodedMedia] = [
-            one
-            if isinstance(one, Media | EncodedMedia)
-            else open_media(
-                one,
-                frames=frames or self.frames,
-                sampling=sampling,
-                seed=seed,
-                respect_exif=respect_exif,
-                max_pixels=max_pixels,
-            )
+            one if isinstance(one, Media | EncodedMedia) else open_media(one, frames=frames or self.frames, **reading)
             for one in inputs
         ]
         encoded = self._encode_opened(opened, resample_frames)
         return encoded if isinstance(media, list) else encoded[0]
 
+    @overload
+    def caption(self, media: OneInput, options: DecodeOptions | None = None, **changes: Any) -> Caption: ...
+    @overload
+    def caption(self, media: list[Any], options: DecodeOptions | None = None, **changes: Any) -> list[Caption]: ...
     def caption(self, media: Any, options: DecodeOptions | None = None, **changes: Any) -> Any:
         """Caption one input (a `Caption`) or a list of inputs (a list of them).
 
@@ -121,6 +131,12 @@ class Captioner:
         captions = [self._caption(medium, found) for medium, found in zip(encoded, texts, strict=True)]
         return captions if isinstance(media, list) else captions[0]
 
+    @overload
+    def ask(self, media: OneInput, question: str, options: DecodeOptions | None = None, **changes: Any) -> Answer: ...
+    @overload
+    def ask(
+        self, media: Any, question: str | Sequence[str], options: DecodeOptions | None = None, **changes: Any
+    ) -> list[Answer]: ...
     def ask(
         self, media: Any, question: str | Sequence[str], options: DecodeOptions | None = None, **changes: Any
     ) -> Any:
@@ -149,6 +165,10 @@ class Captioner:
         ]
         return answers if several else answers[0]
 
+    @overload
+    def classify(self, media: OneInput, labels: Sequence[str], *, question: str = "") -> Classification: ...
+    @overload
+    def classify(self, media: list[Any], labels: Sequence[str], *, question: str = "") -> list[Classification]: ...
     @torch.inference_mode()
     def classify(self, media: Any, labels: Sequence[str], *, question: str = "") -> Any:
         """Choose among `labels` for one input (a `Classification`) or a list of inputs (a list of them).
@@ -157,7 +177,7 @@ class Captioner:
         probabilities are among the labels given (paper 4.5 generates the class name; scoring all names also ranks
         the rest). Thousands of labels are fine: shared beginnings are computed once.
         """
-        ids = self._label_ids(labels)
+        ids = self._closed_list("labels", labels)
         prompt = self.tokenizer.prompt(question)
         results = []
         encoded = self._encoded(media)
@@ -242,8 +262,13 @@ class Captioner:
         return [found[number] for number in range(len(requests))]
 
     def _filters(self, options: DecodeOptions) -> list[Filter]:
-        phrases = tuple(ids for ids in (tuple(self.tokenizer.encode(phrase)) for phrase in options.banned) if ids)
-        return [Banned(phrases)] if phrases else []
+        filters: list[Filter] = []
+        if phrases := tuple(ids for phrase in options.banned if (ids := tuple(self.tokenizer.encode(phrase)))):
+            filters.append(Banned(phrases))
+        if options.choices:
+            choices = TrieNode.of(self._closed_list("choices", options.choices))
+            filters.append(TrieConstraint(choices, self.tokenizer.sep_id))
+        return filters
 
     def _caption(self, medium: EncodedMedia, found: Sequence[Hypothesis]) -> Caption:
         best, *others = (
@@ -260,20 +285,21 @@ class Captioner:
         )
         return replace(best, alternatives=tuple(others))
 
-    def _label_ids(self, labels: Sequence[str]) -> list[tuple[int, ...]]:
+    def _closed_list(self, what: str, labels: Sequence[str]) -> list[tuple[int, ...]]:
+        """The token ids of texts to choose among, which must differ from each other and from nothing."""
         if isinstance(labels, str) or not labels:
-            raise ConfigError(f"labels must be a list of at least one text, got {labels!r}")
+            raise ConfigError(f"{what} must be a list of at least one text, got {labels!r}")
         ids = [tuple(self.tokenizer.encode(label)) for label in labels]
         first: dict[tuple[int, ...], str] = {}
         problems = []
         for label, pieces in zip(labels, ids, strict=True):
             if not pieces:
-                problems.append(f"label {label!r} has no letters the model knows")
+                problems.append(f"{label!r} has no letters")
             elif pieces in first:
-                problems.append(f"labels {first[pieces]!r} and {label!r} are the same to the model")
+                problems.append(f"{first[pieces]!r} and {label!r} are the same to the model")
             first.setdefault(pieces, label)
         if problems:
-            raise ConfigError.listing("labels", problems)
+            raise ConfigError.listing(what, problems)
         return ids
 
 

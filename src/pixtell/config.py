@@ -179,6 +179,11 @@ class Preset:
     on_hub: bool = True
 
     @property
+    def resizes_positions(self) -> bool:
+        """Whether its pictures' patch grids vary, so that the position embeddings are resized (bicubic) to each."""
+        return self.model.pixels.fit == "aspect"
+
+    @property
     def authors_pixels(self) -> PixelConfig:
         """The pixels of the authors' `parameter.yaml`, which published numbers were made with."""
         return self.model.pixels
@@ -230,14 +235,15 @@ PRESETS: dict[str, Preset] = {
 
 @dataclass(frozen=True)
 class DecodeOptions:
-    """How text is searched for. The defaults are the authors' (paper A; `model.py`): 4 beams, length penalty 0.6.
+    """How text is searched for. The defaults are the authors' (`model.py`): 4 beams, length penalty 0.6.
 
-    `max_new_tokens` counts words pieces after the prompt, [SEP] not included. (The authors' limit is 1024 with prompt;
+    `max_new_tokens` counts word pieces after the prompt, [SEP] not included. (The authors' limit is 1024 with prompt;
     a smaller limit also makes their stopping bound tighter, so it stops much sooner.)
     `beams` 1 is greedy, or sampling when `temperature` is above 0; then `top_k`, `top_p` and `seed` apply.
     `scoring` picks whose beam search: `authors`, or `transformers` (whose `length_penalty` is then a plain exponent).
     `results` asks for several texts per input, best first. `banned` holds words or phrases that must not appear.
-    `no_repeat_ngram` forbids repeating any run of that many tokens (0: off).
+    `no_repeat_ngram` forbids repeating any run of that many tokens (0: off). `choices` closes the list: the text
+    will be one of them (the authors' `trie_decoder.py` names ImageNet's classes so).
     """
 
     max_new_tokens: int = 40
@@ -252,6 +258,7 @@ class DecodeOptions:
     results: int = 1
     banned: tuple[str, ...] = ()
     no_repeat_ngram: int = 0
+    choices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         problems = _positive(self, "max_new_tokens", "beams", "results")
@@ -275,6 +282,11 @@ class DecodeOptions:
             problems.append(f"scoring must be authors or transformers, got {self.scoring!r}")
         if self.temperature == 0 and self.results > self.beams:
             problems.append(f"{self.results} results need at least as many beams, got {self.beams} (or sample)")
+        problems += [
+            f"{name} must be a tuple of texts, got {getattr(self, name)!r}"
+            for name in ("banned", "choices")
+            if isinstance(getattr(self, name), str)
+        ]
         if self.no_repeat_ngram < 0:
             problems.append(f"no_repeat_ngram must be 0 or more, got {self.no_repeat_ngram}")
         if problems:

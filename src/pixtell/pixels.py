@@ -1,0 +1,106 @@
+"""Frames become pixels: resized, cropped, normalised; the only mean and standard deviation in the project.
+
+In: RGB pictures. Out: `pixels_FCHW`, float32. Sizes and offsets are those of the authors' code: torchvision's `Resize`
+and `CenterCrop` (inference.py), and their `MinMaxResizeForTest` where the aspect is kept (process_image.py).
+
+The surprising thing: the hub's processors round the crop's offset down, where torchvision rounds to the nearest, halves
+to even. When the side to be cut is 3, 7, 11, ... pixels too long, their crop is one pixel further left or higher. In
+everything else the two agree, value by value.
+
+F frames, C colours (red, green, blue), H and W of the resized pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pixtell.config import PixelConfig
+from pixtell.errors import InputError
+
+_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+# Above this many pixels a resized picture isn't built whole to be cropped: a 1 x 5000 picture would become 224 x 1.1 M.
+_WHOLE_LIMIT = 16_000_000
+# A kept aspect may leave a picture thinner than one patch of the released models, so with no visual token at all.
+_THINNEST = 16
+
+
+def to_pixels(frames: Sequence[Image.Image], config: PixelConfig) -> torch.Tensor:
+    """Make `pixels_FCHW` from the RGB pictures of one photo or clip.
+
+    Raises InputError: `frames` when there are none or when they come out at different sizes (the aspect is kept and
+    theirs differ), `too_narrow` when the kept aspect would leave less than one patch.
+    """
+    if not frames:
+        raise InputError("frames", "there are no frames to look at")
+    assert all(frame.mode == "RGB" for frame in frames), "open_media gives RGB"
+    pictures = [_fit(frame, config) for frame in frames]
+    sizes = list(dict.fromkeys(picture.size for picture in pictures))
+    if len(sizes) > 1:
+        found = ", ".join(f"{width} x {height}" for width, height in sizes)
+        raise InputError(
+            "frames",
+            f"the frames of one clip must have one shape, these come out as {found}: crop or resize them first",
+        )
+    bytes_FHWC = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
+    mean_C, std_C = torch.tensor(config.mean), torch.tensor(config.std)
+    # In the order of torchvision's ToTensor and Normalize, so that float32 rounds the same.
+    pixels_FHWC = bytes_FHWC.float().div_(255).sub_(mean_C).div_(std_C)
+    return pixels_FHWC.permute(0, 3, 1, 2).contiguous()  # FCHW
+
+
+def _fit(frame: Image.Image, config: PixelConfig) -> Image.Image:
+    """One picture at the size that the model looks at."""
+    if config.fit == "squash":
+        return _resize(frame, (config.size, config.size), config)
+    if config.fit == "aspect":
+        size = aspect_size(frame.width, frame.height, config)
+        if min(size) < _THINNEST:
+            raise InputError(
+                "too_narrow",
+                f"a picture of {frame.width} x {frame.height} pixels is too narrow: with its aspect kept it becomes "
+                f"{size[0]} x {size[1]}, and {_THINNEST} is the least: crop it",
+            )
+        return _resize(frame, size, config)
+    return _crop(frame, config)
+
+
+def aspect_size(width: int, height: int, config: PixelConfig) -> tuple[int, int]:
+    """Width and height with the aspect kept: short side `size`, or less where the long one would exceed `max_size`.
+
+    The authors' MinMaxResizeForTest (process_image.py), halves rounded to even and the long side rounded down.
+    """
+    assert config.max_size is not None
+    short, long = min(width, height), max(width, height)
+    size = config.size
+    if long / short * size > config.max_size:
+        size = round(config.max_size * short / long)
+    if size == short:
+        return width, height
+    stretched = int(size * long / short)
+    return (size, stretched) if width < height else (stretched, size)
+
+
+def _crop(frame: Image.Image, config: PixelConfig) -> Image.Image:
+    """Short side to `size`, then the square in the middle (torchvision Resize and CenterCrop)."""
+    size = config.size
+    short, long = min(frame.size), max(frame.size)
+    stretched = int(size * long / short)
+    offset = round((stretched - size) / 2)
+    upright = frame.width <= frame.height
+    if size * stretched > _WHOLE_LIMIT:
+        # Resize only the part that is kept. It may differ by one level: Pillow holds a part's corners in 32-bit floats.
+        start, end = offset * long / stretched, (offset + size) * long / stretched
+        part = (0, start, short, end) if upright else (start, 0, end, short)
+        return frame.resize((size, size), _FILTERS[config.resample], box=part)
+    resized = _resize(frame, (size, stretched) if upright else (stretched, size), config)
+    left, top = (0, offset) if upright else (offset, 0)
+    return resized.crop((left, top, left + size, top + size))
+
+
+def _resize(frame: Image.Image, size: tuple[int, int], config: PixelConfig) -> Image.Image:
+    return frame if frame.size == size else frame.resize(size, _FILTERS[config.resample])
