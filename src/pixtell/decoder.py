@@ -108,7 +108,7 @@ class Head(nn.Module):
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         shape = (config.vocab_size, config.width)
-        self.weight = None if config.tied_head else nn.Parameter(torch.randn(shape) * INIT_STD)
+        self.weight = None if config.tied_head else nn.Parameter(nn.init.normal_(torch.empty(shape), std=INIT_STD))
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
 

@@ -24,8 +24,8 @@ class ClipVit(nn.Module):
         self.config = config
         width, patch = config.width, config.patch_size
         self.patch_embedding = nn.Conv2d(3, width, kernel_size=patch, stride=patch, bias=False)
-        self.class_embedding = nn.Parameter(torch.randn(width) * width**-0.5)
-        self.position_embedding = nn.Parameter(torch.randn(1 + config.grid**2, width) * width**-0.5)
+        self.class_embedding = nn.Parameter(nn.init.normal_(torch.empty(width), std=width**-0.5))
+        self.position_embedding = nn.Parameter(nn.init.normal_(torch.empty(1 + config.grid**2, width), std=width**-0.5))
         self.ln_pre = nn.LayerNorm(width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.ln_post = nn.LayerNorm(width)
