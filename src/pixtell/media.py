@@ -108,7 +108,7 @@ def open_media(
     """
     look = Look("<input>", frames, sampling, seed, respect_exif, max_pixels)  # checked here, whatever the source
     if isinstance(source, Image.Image):
-        return _from_image(source, replace(look, name=str(getattr(source, "filename", "") or "<image>")))
+        return _from_image(source, replace(look, name=_printable(str(getattr(source, "filename", "")) or "<image>")))
     if isinstance(source, np.ndarray):
         return _from_array(source, replace(look, name="<array>"))
     if isinstance(source, (bytes, bytearray, memoryview)):
@@ -132,7 +132,7 @@ def _from_path(path: str, look: Look) -> Media:
         if sys.stdin.isatty():
             raise InputError("empty", "-: nothing is piped in: write pixtell ... - < photo.jpg")
         return _from_file(io.BytesIO(sys.stdin.buffer.read()), replace(look, name="-"))
-    look = replace(look, name="".join(c if c.isprintable() else "?" for c in path) or "''")
+    look = replace(look, name=_printable(path) or "''")
     entries, file = None, None
     try:
         if os.path.isdir(path):
@@ -150,6 +150,10 @@ def _from_path(path: str, look: Look) -> Media:
         return replace(_from_object(file, look), source=path)
 
 
+def _printable(name: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in name)
+
+
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
@@ -161,8 +165,11 @@ def _from_object(file: IO[bytes], look: Look) -> Media:
             raise look.bad("unsupported", "the file gives text: open it in binary mode")
         place = file.tell()
         file.seek(0)
-    except (AttributeError, OSError):
-        return _from_file(io.BytesIO(file.read()), look)
+    except (AttributeError, TypeError, OSError):
+        data = file.read()
+        if not isinstance(data, bytes):
+            raise look.bad("unsupported", f"the file gives {type(data).__name__}, not bytes") from None
+        return _from_file(io.BytesIO(data), look)
     try:
         return _from_file(file, look)
     finally:

@@ -70,7 +70,7 @@ def read_photo(file: IO[bytes], kind: Kind, look: Look) -> tuple[list[Image.Imag
         image = _open_header(file, kind, look)
         look.check_size(*image.size)
         if kind in _ANIMATED and getattr(image, "is_animated", False):
-            durations = _durations(image)
+            durations = _durations(image, look)
             if len(durations) > 1:
                 return _animation(image, durations, look)
             image.seek(_first(image))
@@ -125,6 +125,8 @@ def _open_header(file: IO[bytes], kind: Kind, look: Look) -> Image.Image:
     """Read the header, and no more, with the decoder for `kind`."""
     if kind == "HEIC":
         return _open_heic(file, look)
+    if kind == "WEBP":
+        look.check_size(*_webp_size(file))  # its decoder allocates the picture as soon as it is made
     plugin = import_module(f"PIL.{_PLUGINS[kind]}")
     if not getattr(plugin, "SUPPORTED", True):
         raise MissingExtraError(f"{look.name}: this Pillow was built without {kind}: pip install --upgrade pillow")
@@ -141,6 +143,20 @@ def _unwarned() -> Iterator[None]:
         yield
 
 
+def _webp_size(file: IO[bytes]) -> tuple[int, int]:
+    """Width and height from the first chunk of a WebP file (RFC 9649, sections 2.5 to 2.7); 0 x 0 when it has none."""
+    head = file.read(30).ljust(30, b"\0")
+    file.seek(0)
+    if head[12:16] == b"VP8X":
+        return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
+    if head[12:16] == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if head[12:16] == b"VP8 ":
+        return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
+    return 0, 0
+
+
 def _open_heic(file: IO[bytes], look: Look) -> Image.Image:
     """A HEIC photo by its plug-in, which turns it upright itself, always."""
     try:
@@ -155,12 +171,13 @@ def _open_heic(file: IO[bytes], look: Look) -> Image.Image:
     return image
 
 
-def _durations(image: Image.Image) -> list[int]:
-    """Milliseconds of each frame of an animation, as far as it decodes."""
+def _durations(image: Image.Image, look: Look) -> list[int]:
+    """Milliseconds of each frame of an animation, as far as it decodes; each is measured, as a GIF may grow."""
     durations: list[int] = []
     try:
         while True:
             image.seek(_first(image) + len(durations))
+            look.check_size(*image.size)
             image.load()
             durations.append(round(image.info.get("duration") or _UNTIMED_MS))
     except _DAMAGE:
@@ -180,7 +197,6 @@ def _animation(image: Image.Image, durations: list[int], look: Look) -> tuple[li
     frames = {}
     for i in sorted(set(picks)):
         image.seek(_first(image) + i)
-        look.check_size(*image.size)  # a GIF may grow
         frames[i] = upright_rgb(image, look)
     return [frames[i] for i in picks], [starts[i] / 1000 for i in picks]
 
@@ -204,10 +220,10 @@ def _grey_8_bits(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     if image.mode.startswith("I;16"):
         return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
-    numbers = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
+    numbers = np.where(np.isfinite(values), values, 0).astype(np.float64)
     low, high = float(numbers.min()), float(numbers.max())
     if low < 0 or high > 65535:
-        numbers = (numbers - low) * (255 / (high - low or 1))
+        numbers = (numbers - low) / (high - low or 1) * 255
     elif image.mode == "F" and high <= 1:
         numbers = numbers * 255
     elif high > 255:
@@ -232,7 +248,7 @@ def _lab_to_rgb(image: Image.Image, look: Look) -> Image.Image:
 
 def _ends_early(file: IO[bytes], kind: Kind | None) -> bool:
     """Whether the file is shorter than its own structure says, where Pillow's error doesn't tell."""
-    if kind in ("AVIF", "WEBP"):
+    if kind in ("AVIF", "HEIC", "WEBP"):
         return ends_early(file)
     size = file.seek(0, 2)
     file.seek(0)

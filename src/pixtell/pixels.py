@@ -1,7 +1,7 @@
 """Frames become pixels: resized, cropped, normalised; the only mean and standard deviation in the project.
 
-In: RGB pictures. Out: `pixels_FCHW`, float32. Sizes and offsets are those of the authors' code: torchvision's `Resize`
-and `CenterCrop` (inference.py), and their `MinMaxResizeForTest` where the aspect is kept (process_image.py).
+In: RGB pictures. Out: `pixels_FCHW`, float32. Sizes and offsets are those of the authors' code (inference.py):
+torchvision's `Resize` and `CenterCrop`, or their own `MinMaxResizeForTest` where the aspect is kept.
 
 The surprising thing: the hub's processors round the crop's offset down, where torchvision rounds to the nearest, halves
 to even. When the side to be cut is 3, 7, 11, ... pixels too long, their crop is one pixel further left or higher. In
@@ -12,6 +12,7 @@ F frames, C colours (red, green, blue), H and W of the resized pictures.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,22 +30,22 @@ _WHOLE_LIMIT = 16_000_000
 _THINNEST = 16
 
 
-def to_pixels(frames: Sequence[Image.Image], config: PixelConfig) -> torch.Tensor:
-    """Make `pixels_FCHW` from the RGB pictures of one photo or clip.
+def to_pixels(frames: Sequence[Image.Image], config: PixelConfig, name: str = "<frames>") -> torch.Tensor:
+    """Make `pixels_FCHW` from the RGB pictures of one photo or clip; messages begin with its `name`.
 
     Raises InputError: `frames` when there are none or when they come out at different sizes (the aspect is kept and
     theirs differ), `too_narrow` when the kept aspect would leave less than one patch.
     """
     if not frames:
-        raise InputError("frames", "there are no frames to look at")
+        raise InputError("frames", f"{name}: there are no frames to look at")
     assert all(frame.mode == "RGB" for frame in frames), "open_media gives RGB"
-    pictures = [_fit(frame, config) for frame in frames]
+    pictures = [_fit(frame, config, name) for frame in frames]
     sizes = list(dict.fromkeys(picture.size for picture in pictures))
     if len(sizes) > 1:
         found = ", ".join(f"{width} x {height}" for width, height in sizes)
         raise InputError(
             "frames",
-            f"the frames of one clip must have one shape, these come out as {found}: crop or resize them first",
+            f"{name}: frames of one clip must come out at one size, not at {found}: crop them to one shape",
         )
     bytes_FHWC = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
     mean_C, std_C = torch.tensor(config.mean), torch.tensor(config.std)
@@ -53,7 +54,7 @@ def to_pixels(frames: Sequence[Image.Image], config: PixelConfig) -> torch.Tenso
     return pixels_FHWC.permute(0, 3, 1, 2).contiguous()  # FCHW
 
 
-def _fit(frame: Image.Image, config: PixelConfig) -> Image.Image:
+def _fit(frame: Image.Image, config: PixelConfig, name: str) -> Image.Image:
     """One picture at the size that the model looks at."""
     if config.fit == "squash":
         return _resize(frame, (config.size, config.size), config)
@@ -62,8 +63,8 @@ def _fit(frame: Image.Image, config: PixelConfig) -> Image.Image:
         if min(size) < _THINNEST:
             raise InputError(
                 "too_narrow",
-                f"a picture of {frame.width} x {frame.height} pixels is too narrow: with its aspect kept it becomes "
-                f"{size[0]} x {size[1]}, and {_THINNEST} is the least: crop it",
+                f"{name}: {frame.width} x {frame.height} pixels are too narrow: with the aspect kept they become "
+                f"{size[0]} x {size[1]}, and {_THINNEST} is the least: crop the picture",
             )
         return _resize(frame, size, config)
     return _crop(frame, config)
@@ -72,7 +73,7 @@ def _fit(frame: Image.Image, config: PixelConfig) -> Image.Image:
 def aspect_size(width: int, height: int, config: PixelConfig) -> tuple[int, int]:
     """Width and height with the aspect kept: short side `size`, or less where the long one would exceed `max_size`.
 
-    The authors' MinMaxResizeForTest (process_image.py), halves rounded to even and the long side rounded down.
+    The authors' MinMaxResizeForTest (inference.py), halves rounded to even and the long side rounded down.
     """
     assert config.max_size is not None
     short, long = min(width, height), max(width, height)
@@ -93,13 +94,30 @@ def _crop(frame: Image.Image, config: PixelConfig) -> Image.Image:
     offset = round((stretched - size) / 2)
     upright = frame.width <= frame.height
     if size * stretched > _WHOLE_LIMIT:
-        # Resize only the part that is kept. It may differ by one level: Pillow holds a part's corners in 32-bit floats.
-        start, end = offset * long / stretched, (offset + size) * long / stretched
-        part = (0, start, short, end) if upright else (start, 0, end, short)
-        return frame.resize((size, size), _FILTERS[config.resample], box=part)
+        return _crop_part(frame, offset, stretched, config)
     resized = _resize(frame, (size, stretched) if upright else (stretched, size), config)
     left, top = (0, offset) if upright else (offset, 0)
     return resized.crop((left, top, left + size, top + size))
+
+
+def _crop_part(frame: Image.Image, offset: int, stretched: int, config: PixelConfig) -> Image.Image:
+    """The same crop from the part of the picture that it shows and no more.
+
+    It may differ by one level of 255: Pillow holds the corners of a part in 32-bit floats.
+    """
+    size = config.size
+    scale = max(frame.size) / stretched
+    start, end = offset * scale, (offset + size) * scale
+    margin = math.ceil(2 * max(scale, 1)) + 1  # both filters look at most 2 pixels of the coarser picture away
+    low, high = max(math.floor(start) - margin, 0), min(math.ceil(end) + margin, max(frame.size))
+    box: tuple[float, float, float, float]
+    if frame.width <= frame.height:
+        strip = frame.crop((0, low, frame.width, high))
+        box = (0, start - low, frame.width, end - low)
+    else:
+        strip = frame.crop((low, 0, high, frame.height))
+        box = (start - low, 0, end - low, frame.height)
+    return strip.resize((size, size), _FILTERS[config.resample], box=box)
 
 
 def _resize(frame: Image.Image, size: tuple[int, int], config: PixelConfig) -> Image.Image:
