@@ -73,9 +73,8 @@ def score_continuations(
         nodes = [(edge.prefix, edge.node) for edge in edges]
         ids_R1 = torch.tensor([[edge.prefix[-1]] for edge in edges], device=rows.lengths_R.device)
         logits_RV = model.step(ids_R1, rows)
-    return [
-        (*(known[ids[:length]] for length in range(1, len(ids) + 1)), known[(*ids, sep_id)]) for ids in continuations
-    ]
+    texts = [(*ids, sep_id) for ids in continuations]
+    return [tuple(known[text[:length]] for length in range(1, len(text) + 1)) for text in texts]
 
 
 def _known_after(logits_RV: Tensor, nodes: Sequence[tuple[Ids, TrieNode]], sep_id: int) -> dict[Ids, float]:
