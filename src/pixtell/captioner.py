@@ -225,7 +225,7 @@ class Captioner:
         for place, one in enumerate(opened):
             if isinstance(one, Media):
                 self._check_frames(one, resample_frames)
-                waiting.append((place, one.source, to_pixels(one.frames, self.config.pixels)))
+                waiting.append((place, one.source, to_pixels(one.frames, self.config.pixels, one.source)))
         for batch in batches(waiting, lambda item: item[2].shape, self.batch_size):
             pixels_BFCHW = torch.stack([pixels for _, _, pixels in batch]).to(parameter.device, parameter.dtype)
             cache = self.model.prefill(self.model.see(pixels_BFCHW, resample_frames=resample_frames))

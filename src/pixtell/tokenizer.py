@@ -14,7 +14,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from pixtell.errors import CheckpointError
 
-PAD, UNKNOWN, CLS, SEP = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
+PAD, UNKNOWN, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 MAX_TEXT = 40  # pieces; authors' `train.py` and `inference.py`
 MAX_PROMPT = 38  # of those, what is kept in front of an answer: 40 less [CLS] and [SEP]
 # What the authors' tokenizer closes up in a decoded text, in its order.
@@ -41,12 +41,18 @@ class Tokenizer:
         self._wordpiece.normalizer = normalizers.BertNormalizer(lowercase=True)
         self._wordpiece.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         self._wordpiece.decoder = decoders.WordPiece(cleanup=False)
-        self._specials = {number for piece, number in ids.items() if piece in (PAD, CLS, SEP)}
+        self._specials = {number for piece, number in ids.items() if piece in (PAD, UNKNOWN, CLS, SEP, MASK)}
 
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
-        """Read a `vocab.txt`."""
-        return cls(Path(path).read_text(encoding="utf-8").splitlines())
+        """Read a `vocab.txt`. Raises `CheckpointError` when it can't be read or is no vocabulary."""
+        try:
+            lines = Path(path).read_bytes().decode("utf-8").removesuffix("\n").split("\n")  # no other line breaks
+        except FileNotFoundError:
+            raise CheckpointError(f"{path}: there is no such vocabulary file") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"{path}: can't be read as a vocabulary, one UTF-8 piece a line ({error})") from None
+        return cls([line.removesuffix("\r") for line in lines])
 
     @property
     def vocab_size(self) -> int:

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from pixtell.config import PixelConfig
-from pixtell.data.example import sequence
+from pixtell.data.example import Example, sequence
 from pixtell.data.sources import TarSource
 from pixtell.data.views import moving_views, random_view
+from pixtell.errors import InputError
 from pixtell.media import open_media
 from pixtell.pixels import to_pixels
 from pixtell.tokenizer import MAX_TEXT, Tokenizer
@@ -72,7 +74,7 @@ class Loader:
         frames, sequences = [], []
         for row in self.rows(number, turn):
             example = stream.source[row]
-            picture = open_media(example.image).frames[0]
+            picture = open_picture(example)
             if stream.frames == 1:
                 views = [random_view(picture, self.pixels.size, random, flip=stream.flip, area=stream.area)]
             else:
@@ -96,11 +98,20 @@ class Loader:
         """The rows of a stream's batch number `turn`; an epoch's end and the next one's start may share a batch."""
         stream = self.streams[number]
         size = len(stream.source)
-        rows = []
-        for position in range(turn * stream.media, (turn + 1) * stream.media):
-            epoch, place = divmod(position, size)
-            rows.append(int(np.random.default_rng((self.seed, 3, number, epoch)).permutation(size)[place]))
-        return rows
+        places = [divmod(position, size) for position in range(turn * stream.media, (turn + 1) * stream.media)]
+        orders = {
+            epoch: np.random.default_rng((self.seed, 3, number, epoch)).permutation(size)
+            for epoch in {epoch for epoch, _ in places}
+        }
+        return [int(orders[epoch][place]) for epoch, place in places]
+
+
+def open_picture(example: Example) -> Image.Image:
+    """The picture of a row, upright (of an animation, the first frame). Its `InputError` names the row's key."""
+    try:
+        return open_media(example.image).frames[0]
+    except InputError as error:
+        raise InputError(error.code, f"{example.key}: {str(error).removeprefix('<bytes>: ')}") from None
 
 
 def pad_sequences(sequences: Sequence[Sequence[tuple[list[int], list[bool]]]], pad_id: int) -> tuple[Tensor, Tensor]:
@@ -119,10 +130,14 @@ def pad_sequences(sequences: Sequence[Sequence[tuple[list[int], list[bool]]]], p
 def validation_batches(
     source: TarSource, tokenizer: Tokenizer, pixels: PixelConfig, media: int, limit: int
 ) -> Iterator[Batch]:
-    """The first `limit` rows in order, whole pictures and all their texts, `media` rows a batch."""
+    """The first `limit` rows in order, whole pictures and all their texts, `media` rows a batch.
+
+    Pixels that keep the aspect differ in size from row to row, so they come one row a batch.
+    """
+    media = 1 if pixels.fit == "aspect" else media
     for start in range(0, min(limit, len(source)), media):
         examples = [source[row] for row in range(start, min(start + media, limit, len(source)))]
-        pixels_BFCHW = torch.stack([to_pixels(open_media(example.image).frames, pixels) for example in examples])
+        pixels_BFCHW = torch.stack([to_pixels([open_picture(example)], pixels) for example in examples])
         sequences = [[sequence(tokenizer, pair) for pair in example.texts] for example in examples]
         ids, need_predict = pad_sequences(sequences, tokenizer.pad_id)
         yield Batch(pixels_BFCHW, ids, need_predict, len(examples))

@@ -59,8 +59,12 @@ class TarSource:
 
 def _index(path: Path) -> list[tuple[str, _Member, _Member]]:
     try:
-        with tarfile.open(path) as tar:
+        with tarfile.open(path, "r:") as tar:  # not compressed: rows are read by seeking
             members = {member.name: _Member(path, member.offset_data, member.size) for member in tar if member.isfile()}
+            end = tar.offset
+        # A damaged header ends tarfile's loop as if the tar were over; only zeros, or nothing, are an end.
+        if any(_Member(path, end, tarfile.BLOCKSIZE).read()):
+            raise tarfile.ReadError(f"no member's header at byte {end:,}")
     except FileNotFoundError:
         raise InputError("missing", f"{path}: no such file") from None
     except (tarfile.TarError, OSError) as error:
@@ -80,8 +84,10 @@ def read_texts(key: str, description: bytes) -> tuple[TextPair, ...]:
     """The texts of one row's JSON. Underscores in answers are spaces ("soft_toy" is how DAQUAR writes "soft toy")."""
     try:
         fields: dict[str, Any] = json.loads(description)
+        if not isinstance(fields.get("captions", []), list) or not isinstance(fields.get("qa", []), list):
+            raise TypeError("`captions` and `qa` are lists")
         captions = [TextPair("", clean_caption(caption)) for caption in fields.get("captions", ())]
-        answers = [TextPair(qa["question"], str(qa["answer"]).replace("_", " ")) for qa in fields.get("qa", ())]
+        answers = [TextPair(str(qa["question"]), str(qa["answer"]).replace("_", " ")) for qa in fields.get("qa", ())]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError("broken", f"{key}.json: {type(error).__name__}: {error}") from None
     if not captions and not answers:

@@ -41,8 +41,10 @@ def random_box(picture: Image.Image, random: np.random.Generator, area: float) -
     """A random (left, top, right, bottom) with `area` to 1 of the picture's area, inside it."""
     share = random.uniform(area, 1.0)
     stretch = math.exp(random.uniform(-1, 1) * math.log(ASPECT_JITTER)) ** 0.5
-    width = min(1.0, math.sqrt(share) * stretch) * picture.width
-    height = min(1.0, math.sqrt(share) / stretch) * picture.height
+    width, height = min(1.0, math.sqrt(share) * stretch), min(1.0, math.sqrt(share) / stretch)
+    # A side cut at the picture's edge costs area: beyond 3/4 the other side makes up for it.
+    width, height = min(1.0, max(width, area / height)), min(1.0, max(height, area / width))
+    width, height = width * picture.width, height * picture.height
     left = random.uniform(0, picture.width - width)
     top = random.uniform(0, picture.height - height)
     return left, top, left + width, top + height

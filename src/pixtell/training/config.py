@@ -6,11 +6,13 @@ are relative to the run file.
 
 from __future__ import annotations
 
+import glob
 import sys
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from pixtell.errors import ConfigError
 
@@ -41,6 +43,13 @@ class StartConfig(_Closed):
     frames: Annotated[int, Field(ge=0)] = 6
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
     attention_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+
+    @model_validator(mode="after")
+    def _one_start(self) -> StartConfig:
+        others = sorted(self.model_fields_set - {"model"})
+        if self.model is not None and others:
+            raise ValueError(f"a checkpoint brings its own shape: {', '.join(others)} do not go with `model`")
+        return self
 
 
 class StreamConfig(_Closed):
@@ -85,7 +94,7 @@ class ValidationConfig(_Closed):
 class RunConfig(_Closed):
     """A whole run. `save_every` steps the state is written; `bf16` runs the matrix products in bfloat16."""
 
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     steps: Positive
     save_every: Positive = 100
     bf16: bool = True
@@ -101,18 +110,29 @@ def load_run(path: Path) -> RunConfig:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such run file") from None
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     try:
         return RunConfig.model_validate(fields)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, p['loc']))}: {p['msg'].lower()}, got {p['input']!r}" for p in error.errors()]
-        raise ConfigError.listing(str(path), problems) from None
+        found = error.errors()
+        # A list of streams with mistakes in them counts as empty, too: of such a pair only the inner one helps.
+        inner = {d["loc"][:depth] for d in found for depth in range(len(d["loc"]))}
+        raise ConfigError.listing(str(path), [_problem(d) for d in found if d["loc"] not in inner]) from None
+
+
+def _problem(details: ErrorDetails) -> str:
+    """One problem in a line; of a field that is missing, or a section as a whole, there is no value to show."""
+    where, what = ".".join(map(str, details["loc"])), details["msg"]
+    shown = "" if isinstance(details["input"], dict) else f", got {details['input']!r}"
+    return f"{where}: {what[0].lower()}{what[1:]}{shown}"
 
 
 def tars(pattern: str, run_file: Path) -> list[Path]:
     """The tars that a glob of the run file names. Raises `ConfigError` when there are none."""
-    found = sorted(run_file.parent.glob(pattern)) if not Path(pattern).is_absolute() else [Path(pattern)]
+    found = sorted(run_file.parent / path for path in glob.glob(pattern, root_dir=run_file.parent, recursive=True))
     if not found:
         raise ConfigError(f"{run_file}: no file matches {pattern!r} (relative to {run_file.parent})")
     return found

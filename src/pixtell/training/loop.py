@@ -9,6 +9,7 @@ is from before it.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import torch
 
 from pixtell.data.loader import Batch, Loader, prefetched
-from pixtell.errors import PixtellError
+from pixtell.errors import ConfigError, PixtellError
 from pixtell.model import GitModel
 from pixtell.training.config import OptimConfig, RunConfig
 from pixtell.training.loss import caption_loss
@@ -37,9 +38,12 @@ def train(
 ) -> GitModel:
     """Train `model` to the end of the run, going on from the state in `folder` if there is one.
 
-    Raises `PixtellError` when the loss stops being a number.
+    Raises `PixtellError` when the loss or its gradient stops being a number, or the folder can't be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder}: can't be made a folder: {error.strerror}") from None
     optimizer = build_optimizer(model, run.optim)
     settings = run.model_dump_json()
     start = load_state(folder, model, optimizer, settings)
@@ -68,15 +72,19 @@ def learn(
     with torch.autocast("cpu", torch.bfloat16, enabled=run.bf16):
         logits_BKTV = model(model.see(batch.pixels_BFCHW), batch.ids_BKT)
     loss = caption_loss(logits_BKTV, batch.ids_BKT, batch.need_predict_BKT, run.optim.label_smoothing)
-    if not bool(torch.isfinite(loss)):
-        raise PixtellError(
-            f"loss is {float(loss)} at step {step}: lower the learning rate; the last saved state is good"
-        )
+    _check_finite("loss", float(loss.detach()), step)
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     norm = clip_gradients(model, run.optim.clip_norm)
+    _check_finite("gradients' norm", norm, step)
     optimizer.step()
     return float(loss.detach()), norm
+
+
+def _check_finite(what: str, value: float, step: int) -> None:
+    """Stop before the weights, and with them the next saved state, are spoiled."""
+    if not math.isfinite(value):
+        raise PixtellError(f"{what} is {value} at step {step}: lower the learning rate; the last saved state is good")
 
 
 def thaw(model: GitModel, config: OptimConfig, step: int) -> None:

