@@ -1,0 +1,99 @@
+"""The door of the command: all commands together, and how any error ends the program.
+
+In: the words after `pixtell`. Out: an exit code: 0; 1 when an input, a model or a check failed; 2 for words or settings
+that can't be meant; 70 for a fault of ours; 130 after Ctrl-C; 141 when whoever reads our output has gone.
+
+The surprising thing: typer doesn't report errors here, so that every one of them is one plain line on stderr. The
+traceback of a fault of ours is shown when PIXTELL_DEBUG is set.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+import pixtell
+from pixtell.cli import ask, caption, classify, convert, models, train, verify
+from pixtell.cli.options import grouped
+from pixtell.cli.output import say
+from pixtell.errors import ConfigError, PixtellError
+
+FAULT = 70  # EX_SOFTWARE of sysexits.h
+INTERRUPTED = 130  # 128 + SIGINT, as shells say it
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    epilog="Example:  pixtell caption photo.jpg\n\nHelp of a command:  pixtell caption --help",
+)
+for name, module in {
+    "caption": caption,
+    "ask": ask,
+    "classify": classify,
+    "models": models,
+    "convert": convert,
+    "verify": verify,
+    "train": train,
+}.items():
+    app.command(name, epilog=module.EXAMPLE)(grouped(getattr(module, name)))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"pixtell {pixtell.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _about(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """From a photo or a clip to text: captions, answers, labels."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; `arguments` are those of the process when not given. Returns the exit code."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character still gets the rest
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=arguments, prog_name="pixtell", standalone_mode=False)
+    except typer.TyperException as error:
+        _tell_usage(error)
+        return error.exit_code
+    except PixtellError as error:
+        say(str(error))
+        return 2 if isinstance(error, ConfigError) else 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        return _tell_fault(error)
+    return code if isinstance(code, int) else 0
+
+
+def _tell_usage(error: typer.TyperException) -> None:
+    message = error.format_message().rstrip(".")
+    if not message:  # help was wanted, and has been shown
+        return
+    context = getattr(error, "ctx", None)
+    say(f"{message} (see {context.command_path} --help)" if context is not None else message)
+
+
+def _tell_fault(error: Exception) -> int:
+    """One line about an error that nobody foresaw."""
+    if os.environ.get("PIXTELL_DEBUG"):
+        traceback.print_exception(error)
+    reason = (str(error).strip().splitlines() or ["no message"])[0]
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        say(f"out of memory ({reason}): try --batch-size 1, a smaller model or --device cpu")
+        return 1
+    say(f"{type(error).__name__}: {reason}; this is a fault of Pixtell, please report it (PIXTELL_DEBUG=1 shows where)")
+    return FAULT

@@ -1,0 +1,103 @@
+"""Lines and objects: what they hold, and that a reader's program can rely on them."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from pixtell.cli.output import Report, printable, progress, put_json
+from pixtell.errors import InputError, MissingExtraError
+from pixtell.results import Answer, Caption, Classification, LabelScore
+
+CAPTION = Caption("a/photo.jpg", "a dog", -1.25, -2.5, -1.25, (7, 8), (-1.0, -1.5))
+ANSWER = Answer("a/photo.jpg", "a dog", -1.25, -2.5, -1.25, (7, 8), (-1.0, -1.5), question="who\tis it?")
+FOUND = Classification("a/photo.jpg", (LabelScore("dog", 0.75, -1.0), LabelScore("cat", 0.25, -2.0)))
+
+
+@pytest.mark.parametrize(
+    ("report", "result", "line"),
+    [
+        (Report(), CAPTION, "a dog"),
+        (Report(sources=True), CAPTION, "a/photo.jpg\ta dog"),
+        (Report(), ANSWER, "a dog"),
+        (Report(questions=True), ANSWER, "who?is it?\ta dog"),
+        (Report(sources=True, questions=True), ANSWER, "a/photo.jpg\twho?is it?\ta dog"),
+    ],
+)
+def test_columns(capsys: pytest.CaptureFixture[str], report: Report, result: Caption, line: str) -> None:
+    report.caption(result)
+    assert capsys.readouterr() == (line + "\n", "")
+
+
+def test_labels(capsys: pytest.CaptureFixture[str]) -> None:
+    Report(sources=True).classification(FOUND, 1)
+    assert capsys.readouterr().out == "a/photo.jpg\tdog\t0.7500\n"
+
+
+def test_json_is_ascii_on_one_line_and_reads_back(capsys: pytest.CaptureFixture[str]) -> None:
+    put_json({"source": "写真\n.jpg", "bytes": "\udcff"})
+    out = capsys.readouterr().out
+    assert out.isascii() and out.count("\n") == 1
+    assert json.loads(out) == {"source": "写真\n.jpg", "bytes": "\udcff"}
+
+
+def test_json_numbers_are_short_and_finite(capsys: pytest.CaptureFixture[str]) -> None:
+    put_json(
+        {"small": 1.23456789e-7, "large": -123.456789, "none": -math.inf, "ids": (1, 2), "deep": [{"x": 0.1 + 0.2}]}
+    )
+    out = json.loads(capsys.readouterr().out)
+    assert out == {"small": 1.2346e-07, "large": -123.46, "none": None, "ids": [1, 2], "deep": [{"x": 0.3}]}
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (InputError("missing", "photo.jpg: no such file"), "photo.jpg: no such file"),
+        (InputError("too_narrow", "a picture of 900 x 2 pixels"), "photo.jpg: a picture of 900 x 2 pixels"),
+    ],
+)
+def test_a_failure_begins_with_its_input(capsys: pytest.CaptureFixture[str], error: InputError, line: str) -> None:
+    Report().failure("photo.jpg", error)
+    assert capsys.readouterr() == ("", f"pixtell: {line}\n")
+
+
+def test_a_failure_in_json_has_a_code(capsys: pytest.CaptureFixture[str]) -> None:
+    Report(as_json=True).failure("a.heic", MissingExtraError("a.heic: needs pillow-heif"))
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"source": "a.heic", "error": "a.heic: needs pillow-heif", "code": "missing_extra"}
+    assert err == "pixtell: a.heic: needs pillow-heif\n"
+
+
+def test_printable() -> None:
+    assert printable("Café – 写真.jpg") == "Café – 写真.jpg"
+    assert printable("a\tb\nc\x1b[31m\udcff") == "a?b?c?[31m?"
+
+
+class Terminal:
+    """What `progress` asks of a stream."""
+
+    def __init__(self, is_terminal: bool) -> None:
+        self.is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self.is_terminal
+
+
+@pytest.mark.parametrize(
+    ("out", "err", "total", "shown"),
+    [(False, True, 5, True), (True, True, 5, False), (False, False, 5, False), (False, True, 1, False)],
+)
+def test_progress_only_where_it_disturbs_nothing(
+    monkeypatch: pytest.MonkeyPatch, out: bool, err: bool, total: int, shown: bool
+) -> None:
+    bars: list[int] = []
+    monkeypatch.setattr("rich.progress.Progress.advance", lambda self, task, done: bars.append(done))
+    monkeypatch.setattr("rich.progress.Progress.start", lambda self: None)
+    monkeypatch.setattr("rich.progress.Progress.stop", lambda self: None)
+    monkeypatch.setattr("sys.stdout", Terminal(out))
+    monkeypatch.setattr("sys.stderr", Terminal(err))
+    with progress(total) as advance:
+        advance(2)
+    assert bars == ([2] if shown else [])
