@@ -109,6 +109,7 @@ def test_ctrl_c_is_quiet() -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job behind an & would ignore it
     ) as process:
         assert process.stdin is not None
         process.stdin.write(bytes(2**20))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tiny_data import tokenizer
 
-from pixtell.data.example import TextPair, sequence
+from pixtell.data.example import TextPair, sequence, switch_mark
 
 TOKENIZER = tokenizer()
 
@@ -74,3 +74,11 @@ def test_of_a_long_whole_the_end_is_kept() -> None:
 def test_training_reads_the_prompt_that_inference_builds(pieces: int) -> None:
     ids, _ = sequence(TOKENIZER, TextPair(words(pieces), "red"))
     assert tuple(ids[: pieces + 1]) == TOKENIZER.prompt(words(pieces))
+
+
+@pytest.mark.parametrize(
+    ("question", "switched"),
+    [("what is it", "what is it?"), ("what is it?", "what is it"), ("what is it ? ", "what is it"), ("", "")],
+)
+def test_a_questions_mark_is_switched_and_its_answer_kept(question: str, switched: str) -> None:
+    assert switch_mark(TextPair(question, "red")) == TextPair(switched, "red")

@@ -162,6 +162,18 @@ def test_texts_of_a_row_are_drawn_without_repeats(streams: list[Stream]) -> None
     assert all(len({tuple(ids) for ids in medium}) == 2 for medium in both.ids_BKT.tolist())
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_marks_of_questions_are_switched_as_often_as_told(streams: list[Stream], share: float) -> None:
+    loader = loader_of([replace(streams[2], switch_marks=share)])
+    asked = [text for step in range(12) for row in loader.batch(step).ids_BKT.tolist() for text in row if any(text)]
+    plain = [text for step in range(12) for row in loader_of([streams[2]]).batch(step).ids_BKT.tolist() for text in row]
+    mark = TOKENIZER.encode("?")[0]
+    had_one = sum(mark in text for text in plain if any(text)) / len(asked)
+    assert had_one in (0.0, 1.0), "the made data always has a mark, or never"
+    have_one = sum(mark in text for text in asked) / len(asked)
+    assert abs(have_one - (share if had_one == 0 else 1 - share)) < (0.2 if share == 0.5 else 1e-9)
+
+
 @pytest.mark.parametrize(("start", "end"), [(0, 5), (3, 4), (2, 9), (4, 4)])
 def test_prefetched_batches_are_the_direct_ones(streams: list[Stream], start: int, end: int) -> None:
     loader = loader_of(streams)

@@ -228,6 +228,7 @@ def save_safetensors(state: Mapping[str, Tensor], path: Path) -> None:
 
     try:
         save_file(packed(state), path, metadata={"format": "pt"})
+        path.chmod(0o644)  # safetensors leaves it readable to its owner alone
     except SafetensorError as error:
         raise OSError(_first_line(error)) from error
 

@@ -20,6 +20,14 @@ class TextPair:
     target: str
 
 
+def switch_mark(pair: TextPair) -> TextPair:
+    """The same pair with its question's final mark left out, or added where there is none; a caption's as it is."""
+    question = pair.prompt.rstrip()
+    if not question:
+        return pair
+    return TextPair(question.removesuffix("?").rstrip() if question.endswith("?") else f"{question}?", pair.target)
+
+
 @dataclass(frozen=True)
 class Example:
     """A picture as encoded bytes, the texts about it, and the key that messages name it by."""

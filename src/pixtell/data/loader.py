@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from pixtell.config import PixelConfig
-from pixtell.data.example import Example, sequence
+from pixtell.data.example import Example, sequence, switch_mark
 from pixtell.data.sources import TarSource
 from pixtell.data.views import moving_views, random_view
 from pixtell.errors import InputError
@@ -45,6 +45,8 @@ class Stream:
 
     `weight` is how many steps of a cycle it serves; `flip` allows mirror images (not where left and right matter).
     Texts of more than `max_tokens` tokens are passed over where a row has shorter ones: the longest sets a step's cost.
+    `switch_marks` is the share of questions whose mark is left out, or added where data never has one: people do both,
+    and a model that knows only one way answers the other badly.
     """
 
     source: TarSource
@@ -55,6 +57,7 @@ class Stream:
     flip: bool = True
     area: float = 0.7
     max_tokens: int = MAX_TEXT + 2
+    switch_marks: float = 0.0
 
 
 class Loader:
@@ -80,7 +83,11 @@ class Loader:
             else:
                 views = moving_views(picture, self.pixels.size, stream.frames, random, flip=stream.flip)
             frames.append(to_pixels(views, self.pixels))
-            candidates = [sequence(self.tokenizer, pair) for pair in example.texts]
+            texts = example.texts
+            if stream.switch_marks:  # no random numbers are drawn where none are needed
+                switched = random.random(len(texts)) < stream.switch_marks
+                texts = tuple(switch_mark(pair) if s else pair for pair, s in zip(texts, switched, strict=True))
+            candidates = [sequence(self.tokenizer, pair) for pair in texts]
             short = [candidate for candidate in candidates if len(candidate[0]) <= stream.max_tokens] or candidates
             sequences.append([short[text] for text in random.permutation(len(short))[: stream.texts]])
         ids, need_predict = pad_sequences(sequences, self.tokenizer.pad_id)

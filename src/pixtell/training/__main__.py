@@ -48,7 +48,8 @@ def main(arguments: list[str]) -> int:
         run = load_run(run_file)
         streams = [Stream(TarSource(tars(s.data, run_file)), **s.model_dump(exclude={"data"})) for s in run.streams]
         torch.manual_seed(run.seed)
-        model, vocabulary = starting_model(run.start, [pair for stream in streams for pair in stream.source.texts()])
+        texts = [pair for stream in streams for pair in stream.source.texts()]
+        model, vocabulary = starting_model(run.start, texts, run_file.parent)
         tokenizer = Tokenizer(vocabulary)
         loader = Loader(streams, tokenizer, model.config.pixels, run.seed)
         train(run, folder, model, loader, evaluators(run, run_file, tokenizer, model.config.pixels), say)

@@ -63,6 +63,7 @@ class StreamConfig(_Closed):
     flip: bool = True
     area: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
     max_tokens: Annotated[int, Field(ge=3)] = 42
+    switch_marks: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
 
 
 class OptimConfig(_Closed):

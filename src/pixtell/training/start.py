@@ -35,11 +35,17 @@ MAX_POSITIONS = 128
 MIN_USES = 3  # a piece seen less often is not worth its embedding
 
 
-def starting_model(config: StartConfig, texts: Iterable[TextPair]) -> tuple[GitModel, tuple[str, ...]]:
-    """The model a run begins with, and its vocabulary: the checkpoint `config.model`, or else `small_model`."""
+def starting_model(
+    config: StartConfig, texts: Iterable[TextPair], beside: Path = Path()
+) -> tuple[GitModel, tuple[str, ...]]:
+    """The model a run begins with, and its vocabulary: the checkpoint `config.model`, or else `small_model`.
+
+    A checkpoint is looked for in the folder `beside` (that of the run file) before its name means anything else.
+    """
     if config.model is None:
         return small_model(config, texts)
-    checkpoint = load_checkpoint(config.model)
+    near = beside / config.model
+    checkpoint = load_checkpoint(near if near.exists() else config.model)
     positions = checkpoint.config.text.max_positions
     if positions < MAX_TEXT + 2:
         raise ConfigError(
