@@ -1,8 +1,6 @@
 """`python -m pixtell`: the same as the command `pixtell`, for where its script is not on the path."""
 
-import sys
-
-from pixtell.cli.main import main
+from pixtell.cli.main import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()
