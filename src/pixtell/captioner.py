@@ -241,7 +241,7 @@ class Captioner:
             "frames",
             f"{media.source}: {len(media.frames)} frames, but {model} has {self.config.frames} temporal embeddings: "
             + (
-                f"ask for at most {self.frames} frames, or stretch the embeddings with resample_frames"
+                f"ask for at most {self.frames} frames, or stretch the embeddings (resample_frames, --resample-frames)"
                 if self.config.frames
                 else "it reads single pictures, give it 1 frame"
             ),

@@ -75,6 +75,13 @@ def test_a_banned_word_does_not_appear(run: Run, tiny: list[str], photos: list[P
     assert word not in run("caption", photos[0], *tiny, "--ban", word).out.replace("?", " ").split()
 
 
+@pytest.mark.parametrize("beams", [1, 4])
+def test_only_choices_are_said(run: Run, tiny: list[str], photos: list[Path], beams: int) -> None:
+    outcome = run("caption", *photos, *tiny, "--choice", "red ball", "--choice", "blue", "--beams", beams)
+    assert outcome.code == 0
+    assert {line.split("\t")[1] for line in outcome.lines} <= {"red ball", "blue"}
+
+
 def test_exif_is_followed_unless_told_otherwise(run: Run, tiny: list[str], tmp_path: Path, photos: list[Path]) -> None:
     turned = tmp_path / "turned.png"
     picture = Image.open(photos[0])

@@ -190,6 +190,12 @@ class SearchOptions:
             metavar="WORDS", help="A word or phrase that must not appear. Repeatable.", rich_help_panel=SEARCH
         ),
     ] = None
+    choice: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help="Say this text or another choice, nothing else. Repeatable.", rich_help_panel=SEARCH
+        ),
+    ] = None
     no_repeat_ngram: Annotated[
         int,
         typer.Option(
@@ -232,6 +238,7 @@ class SearchOptions:
             results=self.results,
             banned=tuple(self.ban or ()),
             no_repeat_ngram=self.no_repeat_ngram,
+            choices=tuple(self.choice or ()),
         )
 
 
