@@ -134,3 +134,8 @@ def test_a_preset_has_both_sets_of_pixels(name: str) -> None:
     colours = (HALF, "bilinear") if SHAPES[name][6] else (CLIP_MEAN, "bicubic")
     assert (preset.hub_pixels.mean, preset.hub_pixels.resample) == colours
     assert (preset.hub_pixels.size, preset.hub_pixels.fit) == (size, "crop")
+
+
+def test_only_question_models_of_photos_resize_positions() -> None:
+    resized = {name for name, preset in PRESETS.items() if preset.resizes_positions}
+    assert resized == {f"git-{size}-{task}" for size in ("base", "large") for task in ("vqav2", "textvqa")}

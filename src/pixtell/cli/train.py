@@ -6,6 +6,7 @@ are no options, so that the run file alone tells how a model was made.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +23,7 @@ def train(run: RunFile, folder: Folder) -> int:
     Progress goes to stderr. A run that was stopped goes on where it last saved, with the same command; the finished
     model is FOLDER/model.
     """
-    from pixtell.training.__main__ import main
+    from pixtell.training.__main__ import run_training
 
-    return main([run, folder])
+    run_training(Path(run), Path(folder))
+    return 0

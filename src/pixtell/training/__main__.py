@@ -38,23 +38,27 @@ def evaluators(run: RunConfig, run_file: Path, tokenizer: Tokenizer, pixels: Pix
     return chosen
 
 
+def run_training(run_file: Path, folder: Path) -> None:
+    """Train as `run_file` says, or go on with what `folder` holds. Raises `PixtellError`."""
+    run = load_run(run_file)
+    streams = [Stream(TarSource(tars(s.data, run_file)), **s.model_dump(exclude={"data"})) for s in run.streams]
+    torch.manual_seed(run.seed)
+    texts = [pair for stream in streams for pair in stream.source.texts()]
+    model, vocabulary = starting_model(run.start, texts, run_file.parent)
+    tokenizer = Tokenizer(vocabulary)
+    loader = Loader(streams, tokenizer, model.config.pixels, run.seed)
+    train(run, folder, model, loader, evaluators(run, run_file, tokenizer, model.config.pixels), say)
+    state = {name: tensor.half() for name, tensor in model.state_dict().items()}
+    save_checkpoint(Checkpoint(model.config, state, vocabulary), folder / "model", "pixtell", overwrite=True)
+
+
 def main(arguments: list[str]) -> int:
     """Run one training; returns the exit code."""
     if len(arguments) != 2:
         say("usage: python -m pixtell.training RUN.toml FOLDER")
         return 2
-    run_file, folder = Path(arguments[0]), Path(arguments[1])
     try:
-        run = load_run(run_file)
-        streams = [Stream(TarSource(tars(s.data, run_file)), **s.model_dump(exclude={"data"})) for s in run.streams]
-        torch.manual_seed(run.seed)
-        texts = [pair for stream in streams for pair in stream.source.texts()]
-        model, vocabulary = starting_model(run.start, texts, run_file.parent)
-        tokenizer = Tokenizer(vocabulary)
-        loader = Loader(streams, tokenizer, model.config.pixels, run.seed)
-        train(run, folder, model, loader, evaluators(run, run_file, tokenizer, model.config.pixels), say)
-        state = {name: tensor.half() for name, tensor in model.state_dict().items()}
-        save_checkpoint(Checkpoint(model.config, state, vocabulary), folder / "model", "pixtell", overwrite=True)
+        run_training(Path(arguments[0]), Path(arguments[1]))
     except PixtellError as error:
         say(f"error: {error}")
         return 1
