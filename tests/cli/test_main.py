@@ -127,3 +127,12 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     err = process.stderr.read()
     process.stderr.close()
     assert (process.wait(timeout=60), err) == (141, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full, a disk that is always full")
+def test_a_full_disk_is_one_line() -> None:
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run([sys.executable, "-m", "pixtell", "models"], stdout=full, stderr=subprocess.PIPE)
+    assert ended.returncode == 1
+    assert ended.stderr.decode().startswith("pixtell: results can't be written to stdout: ")
+    assert len(ended.stderr.splitlines()) == 1

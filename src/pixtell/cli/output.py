@@ -75,6 +75,9 @@ def put(text: str, end: str = "\n") -> None:
         # What is left in the buffer must go somewhere when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(READER_GONE) from None
+    except OSError as error:  # a full disk
+        say(f"results can't be written to stdout: {error.strerror or error}")
+        raise typer.Exit(1) from None
 
 
 def put_json(content: dict[str, Any]) -> None:
