@@ -20,8 +20,8 @@ import torch
 from PIL import Image
 
 from pixtell.cache import KVCache
-from pixtell.checkpoint.convert import BUNDLED, Pixels, build_model, load_checkpoint
-from pixtell.config import DecodeOptions, ModelConfig
+from pixtell.checkpoint.convert import Pixels, build_model, load_checkpoint
+from pixtell.config import BUNDLED, DecodeOptions, ModelConfig
 from pixtell.decoding.filters import Banned, Filter, TrieConstraint, TrieNode
 from pixtell.decoding.loop import Prompt, generate, stream
 from pixtell.decoding.scoring import score_continuations

@@ -13,9 +13,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from pixtell.errors import ConfigError
+
+BUNDLED = "pixtell-mini"  # the model in the package
+BUNDLED_FOLDER = Path(__file__).resolve().parent / "models" / BUNDLED
+HUB_OWNER = "microsoft/"  # whose the released checkpoints are on the hub
 
 Resample = Literal["bicubic", "bilinear"]
 Fit = Literal["crop", "aspect", "squash"]

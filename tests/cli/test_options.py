@@ -12,7 +12,6 @@ import typer
 from pixtell import media
 from pixtell.captioner import load
 from pixtell.checkpoint import convert
-from pixtell.cli import options
 from pixtell.cli.options import CheckpointOptions, MediaOptions, ModelOptions, SearchOptions, grouped
 from pixtell.config import DecodeOptions
 from pixtell.errors import ConfigError
@@ -40,7 +39,6 @@ def test_defaults_are_those_of_the_library() -> None:
         assert value == default(load, name) == default(convert.load_checkpoint, name)
     for name in ("device", "dtype", "batch_size"):
         assert getattr(ModelOptions(), name) == default(load, name)
-    assert options.BUNDLED == convert.BUNDLED
 
 
 @pytest.mark.parametrize(

@@ -25,16 +25,13 @@ from pixtell.checkpoint.native import CONFIG, FORMAT, read_native, write_native
 from pixtell.checkpoint.state import Checkpoint, describe, empty_model, expected, require
 from pixtell.checkpoint.vocabulary import check_vocab
 from pixtell.checkpoint.weights import TensorFile, is_torch_file, open_safetensors, open_torch, read_object
-from pixtell.config import PRESETS, PixelConfig, Preset
+from pixtell.config import BUNDLED, BUNDLED_FOLDER, HUB_OWNER, PRESETS, PixelConfig, Preset
 from pixtell.errors import CheckpointError, ConfigError
 from pixtell.model import GitModel
 
 Layout = Literal["pixtell", "hub", "authors"]
 Pixels = Literal["auto", "authors", "hub"]
 
-BUNDLED = "pixtell-mini"
-BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "models" / BUNDLED
-HUB_OWNER = "microsoft/"
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 

@@ -9,15 +9,12 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-from pixtell.cli.options import BUNDLED, AsJson, CacheDir
+from pixtell.cli.options import AsJson, CacheDir
 from pixtell.cli.output import put, put_json
-from pixtell.config import PRESETS, PixelConfig, Preset
+from pixtell.config import BUNDLED, BUNDLED_FOLDER, HUB_OWNER, PRESETS, PixelConfig, Preset
 
 EXAMPLE = "Example:  pixtell models --json"
-BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "models" / BUNDLED
-HUB_OWNER = "microsoft/"
 CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 

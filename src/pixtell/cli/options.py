@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import typer
 
 from pixtell.cli.output import say
-from pixtell.config import DecodeOptions
+from pixtell.config import BUNDLED, DecodeOptions
 from pixtell.errors import ConfigError
 
 if TYPE_CHECKING:
     from pixtell.captioner import Captioner
 
-BUNDLED = "pixtell-mini"
 BEAMS = DecodeOptions().beams
 
 MODEL, FRAMES, SEARCH, FILES = "Model", "Frames", "Search", "Model files"
