@@ -9,26 +9,14 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pixtell.data.example import Example, TextPair
+from pixtell.data.row import Stored
 from pixtell.errors import InputError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
-
-
-@dataclass(frozen=True)
-class _Member:
-    tar: Path
-    offset: int
-    size: int
-
-    def read(self) -> bytes:
-        with self.tar.open("rb") as file:
-            file.seek(self.offset)
-            return file.read(self.size)
 
 
 class TarSource:
@@ -39,7 +27,7 @@ class TarSource:
     """
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
-        self._rows: list[tuple[str, _Member, _Member]] = []
+        self._rows: list[tuple[str, Stored, Stored]] = []
         for path in sorted(Path(path) for path in paths):
             self._rows.extend(_index(path))
         if not self._rows:
@@ -57,18 +45,24 @@ class TarSource:
         return [pair for key, _, description in self._rows for pair in read_texts(key, description.read())]
 
 
-def _index(path: Path) -> list[tuple[str, _Member, _Member]]:
+def tar_members(path: Path) -> list[Stored]:
+    """Where each file of a tar lies, in the tar's order. Raises `InputError` for a missing or broken tar."""
     try:
         with tarfile.open(path, "r:") as tar:  # not compressed: rows are read by seeking
-            members = {member.name: _Member(path, member.offset_data, member.size) for member in tar if member.isfile()}
+            members = [Stored(path, member.name, member.offset_data, member.size) for member in tar if member.isfile()]
             end = tar.offset
         # A damaged header ends tarfile's loop as if the tar were over; only zeros, or nothing, are an end.
-        if any(_Member(path, end, tarfile.BLOCKSIZE).read()):
+        if any(Stored(path, path.name, end, tarfile.BLOCKSIZE).read()):
             raise tarfile.ReadError(f"no member's header at byte {end:,}")
     except FileNotFoundError:
         raise InputError("missing", f"{path}: no such file") from None
     except (tarfile.TarError, OSError) as error:
         raise InputError("broken", f"{path}: not a readable tar ({error})") from None
+    return members
+
+
+def _index(path: Path) -> list[tuple[str, Stored, Stored]]:
+    members = {member.name: member for member in tar_members(path)}
     rows = []
     for name, member in members.items():
         stem, dot, ending = name.rpartition(".")
