@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from pixtell import errors
@@ -40,3 +42,8 @@ def test_several_problems_are_all_told() -> None:
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
     classes = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, PixtellError)]
     assert all(cls.__name__ in (errors.__doc__ or "") for cls in classes)
+
+
+def test_an_input_error_comes_whole_out_of_another_process() -> None:
+    sent = pickle.loads(pickle.dumps(InputError("missing", "photo.jpg: no such file")))
+    assert (type(sent), sent.code, str(sent)) == (InputError, "missing", "photo.jpg: no such file")

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from pixtell.errors import ConfigError, InputError
-from pixtell.media import Media, open_media
+from pixtell.media import Media, clip_timeline, open_media, open_stretches
 
 JPEG = odd.oriented("JPEG", 6, quality=95)
 PNG = odd.saved(odd.quadrants(), "PNG")
@@ -325,6 +325,52 @@ def test_many_threads_read_at_once() -> None:
     for thread in threads:
         thread.join()
     assert found == [["RGBW"]] * 24
+
+
+def test_a_clip_tells_how_long_it_is_whatever_its_header_says() -> None:
+    data = odd.clip(count=30, start=7)
+    timeline = clip_timeline(io.BytesIO(odd.patched(data, b"mvhd", 16, 1_000_000)))
+    assert timeline is not None
+    assert (timeline.duration, len(timeline.starts)) == (3.0, 30)
+    for photo in (JPEG, PNG, odd.animation("GIF", (100, 200)), odd.animation("WEBP", (100, 200))):
+        assert clip_timeline(io.BytesIO(photo)) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "code"), [(b"", "empty"), (b"text", "unsupported"), (odd.sound(), "no_video"), (odd.half(odd.clip()), "")]
+)
+def test_what_has_no_timeline_says_why_in_its_name(data: bytes, code: str) -> None:
+    with pytest.raises(InputError, match=r"^talk\?\.mp4: ") as caught:
+        clip_timeline(io.BytesIO(data), name="talk\n.mp4")
+    assert caught.value.code == (code or "truncated")
+
+
+@pytest.mark.parametrize("options", [{"codec": "libx264"}, {"container": "avi"}], ids=["quick", "slow"])
+def test_a_clip_is_seen_in_stretches(options: dict[str, Any]) -> None:
+    file = io.BytesIO(odd.clip(count=50, **options))
+    file.seek(9)
+    spans = [(0.0, 2.0), (2.0, 4.0), (4.0, 9.0)]
+    timeline = clip_timeline(file)
+    for known in (timeline, None):
+        found = list(open_stretches(file, spans, known, name="talk\n.mp4", frames=2))
+        assert [(one.start, one.end, one.media.times) for one in found] == [
+            (0.0, 2.0, (0.5, 1.5)),
+            (2.0, 4.0, (2.5, 3.5)),
+            (4.0, 5.0, (4.2, 4.7)),
+        ]
+        shown = [[odd.read_bars(frame) for frame in one.media.frames] for one in found]
+        assert shown == [[5, 15], [25, 35], [42, 47]]
+        assert {one.media.source for one in found} == {"talk\n.mp4"}
+        assert {frame.mode for one in found for frame in one.media.frames} == {"RGB"}
+
+
+def test_a_stretch_that_is_the_whole_clip_is_seen_as_the_clip_is() -> None:
+    data = odd.clip(count=50, turn=(90, False))
+    for options in ({}, {"respect_exif": False}, {"sampling": "window", "seed": 5}):
+        [stretch] = open_stretches(io.BytesIO(data), [(0.0, 60.0)], frames=4, **options)
+        media = open_media(data, frames=4, **options)
+        assert (stretch.start, stretch.end, stretch.media.times) == (0.0, 5.0, media.times)
+        assert [f.tobytes() for f in stretch.media.frames] == [f.tobytes() for f in media.frames]
 
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from pixtell.errors import InputError
+from pixtell.look import Look
 from pixtell.photo import read_photo, to_rgb, upright_rgb
-from pixtell.video import Look
 
 LOOK = Look("photo")
 

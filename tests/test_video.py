@@ -5,88 +5,25 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
+from math import ceil
 from typing import Any
 
 import av
-import numpy as np
 import odd_files as odd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from pixtell import video
-from pixtell.errors import ConfigError, InputError, MissingExtraError
-from pixtell.video import Look, pick, sample_clip
-
-
-def slow_pick(starts: Sequence[int], end: int, frames: int) -> list[int]:
-    """Look at every moment in turn: which frame was the last to come on screen by then?"""
-    picks = []
-    for part in range(frames):
-        middle = starts[0] + Fraction(2 * part + 1, 2) * Fraction(end - starts[0], frames)
-        on_screen = 0
-        for index, start in enumerate(starts):
-            if start <= middle:
-                on_screen = index
-        picks.append(on_screen)
-    return picks
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(-100, 100), st.integers(1, 12))
-def test_uniform_takes_the_frame_on_screen_in_the_middle_of_each_part(gaps: list[int], first: int, frames: int) -> None:
-    starts = [first + sum(gaps[:i]) for i in range(len(gaps))]
-    end = first + sum(gaps)
-    picks = pick(starts, end, Look("clip", frames=frames))
-    assert picks == slow_pick(starts, end, frames)
-
-
-@pytest.mark.parametrize(
-    ("count", "expected"),
-    [
-        (1, [0, 0, 0, 0, 0, 0]),
-        (3, [0, 0, 1, 1, 2, 2]),
-        (6, [0, 1, 2, 3, 4, 5]),
-        (7, [0, 1, 2, 4, 5, 6]),
-        (12, [1, 3, 5, 7, 9, 11]),
-        (300, [25, 75, 125, 175, 225, 275]),
-    ],
-)
-def test_uniform_of_evenly_spaced_frames(count: int, expected: list[int]) -> None:
-    assert pick(range(count), count, Look("clip")) == expected
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.integers(25, 5000), st.integers(0, 2**32 - 1))
-def test_a_window_is_the_hubs(count: int, seed: int) -> None:
-    """As the docstring of transformers' GitForCausalLM samples six frames, written with the global random state."""
-    state = np.random.get_state()
-    np.random.seed(seed)
-    last = np.random.randint(24, count)
-    np.random.set_state(state)
-    expected = np.linspace(last - 24, last, num=6).clip(last - 24, last - 1).astype(np.int64)
-    assert pick(range(count), count, Look("clip", sampling="window", seed=seed)) == expected.tolist()
-
-
-@pytest.mark.parametrize(
-    ("count", "expected"),
-    [(24, [0, 4, 9, 14, 19, 23]), (23, [0, 4, 9, 13, 18, 22]), (3, [0, 0, 1, 1, 2, 2]), (1, [0] * 6)],
-)
-def test_a_clip_no_longer_than_the_window_is_taken_whole(count: int, expected: list[int]) -> None:
-    for seed in range(5):
-        assert pick(range(count), count, Look("clip", sampling="window", seed=seed)) == expected
-
-
-def test_the_window_grows_with_the_frames_wanted() -> None:
-    picks = pick(range(1000), 1000, Look("clip", frames=8, sampling="window", seed=3))
-    assert len(picks) == 8
-    assert picks[-1] - picks[0] == 31
+from pixtell.errors import InputError, MissingExtraError
+from pixtell.look import WHOLE, Look, Timeline
+from pixtell.video import sample_clip
 
 
 def by_decoding(data: bytes, look: Look) -> tuple[list[Image.Image], list[float]]:
-    return video._sample_by_decoding(video._Reader(io.BytesIO(data)), look)
+    [(_, pictures, times)] = video._sample_by_decoding(video._Reader(io.BytesIO(data)), look, [WHOLE])
+    return pictures, times
 
 
 SEEKABLE = [
@@ -153,13 +90,174 @@ def test_packets_that_cannot_be_trusted_are_not(container: str, codec: str) -> N
         assert video._packet_timeline(opened, stream) is None
 
 
+def stretches(duration: float, length: float) -> list[tuple[float, float]]:
+    """A clip from its beginning to its end, in parts."""
+    bounds = [place * length for place in range(ceil(duration / length))]
+    return [*zip(bounds, [*bounds[1:], duration], strict=True)]
+
+
+def seen(data: bytes, spans: Sequence[tuple[float, float]], look: Look) -> list[tuple[Any, list[bytes], list[float]]]:
+    samples = video.sample_spans(io.BytesIO(data), look, spans)
+    return [(span, [picture.tobytes() for picture in pictures], times) for span, pictures, times in samples]
+
+
+def everything(data: bytes) -> tuple[Timeline, list[bytes]]:
+    """Every frame of a clip, decoded from the first to the last: what stretches must be chosen from."""
+    look = Look("clip")
+    with video._opened(video._Reader(io.BytesIO(data)), look) as (container, stream):
+        frames = list(video._decoded(container, stream))
+        timeline = Timeline([frame.pts or 0 for frame in frames], (), stream.time_base or Fraction(1))
+        return timeline, [video._picture(frame, look).tobytes() for frame in frames]
+
+
+SLOW = [("avi", "mpeg4", {}), ("webm", "libvpx", {})]
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "window"])
+@pytest.mark.parametrize("gop", [7, 200])
+@pytest.mark.parametrize(("container", "codec", "options"), SEEKABLE)
+def test_stretches_are_chosen_from_a_full_decode(
+    container: str, codec: str, options: dict[str, Any], gop: int, sampling: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = odd.clip(container, codec, count=110, gop=gop, start=33, **options)
+    timeline, pictures = everything(data)
+    if not options.get("fragmented"):
+        monkeypatch.delattr(video, "_sample_by_decoding")
+    look = Look("clip", frames=3, sampling=sampling, seed=4)
+    for spans in (stretches(timeline.duration, 1.7), [(2.05, 2.06), (7.0, 9.25)]):
+        expected = []
+        for span in spans:
+            picks = timeline.choose(span, look)
+            expected.append((span, [pictures[i] for i in picks], [i / 10 for i in picks]))
+        found = seen(data, spans, look)
+        assert found == [(span, shown, pytest.approx(times)) for span, shown, times in expected]
+
+
+# Not avi: it has frames at an even rate only.
+@pytest.mark.parametrize(("container", "codec", "options"), [*SEEKABLE, ("webm", "libvpx", {})])
+def test_stretches_of_a_clip_with_uneven_times(container: str, codec: str, options: dict[str, Any]) -> None:
+    ticks = (5, 6, 7, 8, 9, 10, 11, 40, 41, 42, 43, 80, 120, 121, 122, 123)  # the first at half a second
+    data = odd.clip(container, codec, ticks=ticks, **options)
+    samples = list(video.sample_spans(io.BytesIO(data), Look("clip", frames=2), stretches(11.9, 2.0)))
+    times = [times for _, _, times in samples]
+    # Middles at half a second and one and a half in each: the frame that was the last to come by then.
+    assert times == [[0.5, 0.6], [0.6, 3.5], [3.8, 3.8], [3.8, 7.5], [7.5, 7.5], [7.5, 7.5]]
+    assert [[round(time * 10) + 5 for time in one] for one in times] == [
+        [ticks[odd.read_bars(picture)] for picture in pictures] for _, pictures, _ in samples
+    ]
+
+
+@pytest.mark.parametrize("gop", [12, 600])
+def test_stretches_decode_nothing_twice(gop: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = odd.clip(codec="libx264", count=600, gop=gop)
+    numbers: list[int | None] = []
+    fetch = video._fetch_by_seeking
+
+    class Counting:
+        """A container that notes the frames that come out of it."""
+
+        def __init__(self, container: Any) -> None:
+            self.container = container
+            self.seek = container.seek
+
+        def decode(self, stream: Any) -> Any:
+            for frame in self.container.decode(stream):
+                numbers.append(frame.pts)
+                yield frame
+
+    monkeypatch.setattr(video, "_fetch_by_seeking", lambda container, *rest: fetch(Counting(container), *rest))
+    spans = stretches(60.0, 4.0)
+    samples = list(video.sample_spans(io.BytesIO(data), Look("clip", frames=2), spans))
+    assert [[odd.read_bars(picture) for picture in pictures] for _, pictures, _ in samples] == [
+        [40 * place + 10, 40 * place + 30] for place in range(15)
+    ]
+    assert len(numbers) == len(set(numbers)) <= (30 * 12 if gop == 12 else 600)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_the_slow_way_decodes_twice_however_many_stretches_there_are(
+    known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = odd.clip("avi", count=60)
+    timeline = video.measure_clip(io.BytesIO(data), Look("clip")) if known else None
+    decoded = 0
+    decode = video._decoded
+
+    def counting(*opened: Any) -> Any:
+        nonlocal decoded
+        for frame in decode(*opened):
+            decoded += 1
+            yield frame
+
+    monkeypatch.setattr(video, "_decoded", counting)
+    spans = stretches(6.0, 0.4)
+    samples = list(video.sample_spans(io.BytesIO(data), Look("clip", frames=2), spans, timeline))
+    assert [[odd.read_bars(picture) for picture in pictures] for _, pictures, _ in samples] == [
+        [4 * place + 1, 4 * place + 3] for place in range(15)
+    ]
+    assert 119 - 60 * known <= decoded <= 120 - 60 * known
+
+
+def test_stretches_come_as_they_are_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    picture = video._picture
+    monkeypatch.setattr(video, "_picture", lambda frame, look: made.append(frame.pts) or picture(frame, look))
+    for data in (odd.clip("avi", count=120), odd.clip(codec="libx264", count=120)):
+        made.clear()
+        samples = video.sample_spans(io.BytesIO(data), Look("clip", frames=2), stretches(12.0, 2.0))
+        for reached in (2, 4, 6):
+            next(samples)
+            assert len(made) == reached
+
+
+@pytest.mark.parametrize(("container", "codec", "options"), [*SEEKABLE[:1], *SEEKABLE[5:6], *SLOW])
+def test_what_lies_behind_the_end_is_left_out(container: str, codec: str, options: dict[str, Any]) -> None:
+    data = odd.clip(container, codec, count=20, **options)
+    [(span, pictures, times)] = video.sample_spans(
+        io.BytesIO(data), Look("clip", frames=2), [(1.0, 9.0), (9.0, 10.0), (10.0, 11.0)]
+    )
+    assert (span, times) == ((1.0, 2.0), [1.2, 1.7])
+    assert [odd.read_bars(picture) for picture in pictures] == [12, 17]
+
+
+def test_a_clip_whose_end_is_damaged_ends_with_what_decodes() -> None:
+    """The packets promise 11 seconds, and from the 7th on nothing decodes."""
+    whole = odd.clip("mov", "mjpeg", pixels="yuvj420p", count=110)
+    data = odd.damaged(whole, 0.6, (whole.index(b"moov") - 4) / len(whole))
+    assert video.measure_clip(io.BytesIO(data), Look("clip")).duration == 11.0
+    samples = list(video.sample_spans(io.BytesIO(data), Look("clip", frames=2), stretches(11.0, 2.0)))
+    [*before, (span, pictures, times)] = samples
+    assert [span for span, _, _ in before] == stretches(11.0, 2.0)[:3]
+    assert [[odd.read_bars(p) for p in shown] for _, shown, _ in before] == [[5, 15], [25, 35], [45, 55]]
+    assert span[0] == 6.0
+    assert 6.1 < span[1] < 8.0
+    assert [odd.read_bars(picture) / 10 for picture in pictures] == times
+    assert times[-1] < span[1]
+
+
+def test_a_clip_of_one_frame_and_one_without_any() -> None:
+    data = odd.clip(count=1)
+    assert video.measure_clip(io.BytesIO(data), Look("clip")).duration < 0.2
+    [(_, pictures, times)] = video.sample_spans(io.BytesIO(data), Look("clip", frames=3), [(0.0, 10.0)])
+    assert ([odd.read_bars(picture) for picture in pictures], times) == ([0, 0, 0], [0.0, 0.0, 0.0])
+    for reading in (video.measure_clip, lambda *given: list(video.sample_spans(*given, [(0.0, 1.0)]))):
+        with pytest.raises(InputError) as caught:
+            reading(io.BytesIO(odd.sound()), Look("clip"))
+        assert caught.value.code == "no_video"
+
+
 def test_a_frame_missing_after_a_seek_falls_back_to_decoding() -> None:
     data = odd.clip(codec="libx264", count=60)
     with video._opened(video._Reader(io.BytesIO(data)), Look("clip")) as (opened, stream):
-        starts, keys = video._packet_timeline(opened, stream) or ([], [])
-        assert video._fetch_by_seeking(opened, stream, [starts[30] + 1], keys, Look("clip")) is None
-        assert video._fetch_by_seeking(opened, stream, [starts[-1] + 1], keys, Look("clip")) is None
-        assert list(video._fetch_by_seeking(opened, stream, [starts[30]], keys, Look("clip")) or {}) == [starts[30]]
+        timeline = video._packet_timeline(opened, stream)
+        assert timeline is not None
+        for place, found in ((30, 0), (59, 0), (29, 1)):
+            starts = timeline.starts[:]
+            if not found:
+                starts[place] += 1
+            wrong = replace(timeline, starts=starts)
+            pictures = list(video._fetch_by_seeking(opened, stream, wrong, Look("clip"), [place]))
+            assert [odd.read_bars(picture) for picture in pictures] == [place] * found
 
 
 def test_decoding_everything_keeps_only_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,8 +322,3 @@ def test_without_the_library_the_install_line_is_given(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(MissingExtraError, match=r"^clip: .*pip install av$"):
         sample_clip(io.BytesIO(odd.clip()), Look("clip"))
-
-
-def test_all_that_is_wrong_with_a_wish_is_said_at_once() -> None:
-    with pytest.raises(ConfigError, match=r"(?s)frames.*got 0.*max_pixels.*got 0.*sampling.*'first'.*seed.*got -1"):
-        Look("clip", frames=0, max_pixels=0, sampling="first", seed=-1)  # type: ignore[arg-type]

@@ -22,13 +22,17 @@ class InputError(PixtellError):
     """An input that can't be used.
 
     `code` is a short, stable reason for programs (`missing`, `unreadable`, `empty`, `no_pictures`, `truncated`,
-    `unsupported`, `too_large`, `too_narrow`, `no_video`, `broken`, `frames`, `text`); the message is for people and
-    begins with the input's name.
+    `unsupported`, `too_large`, `too_narrow`, `no_video`, `broken`, `frames`, `text`, `column`, `sidecar`, `crashed`,
+    `memory`); the message is for people and begins with the input's name.
     """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, str]]:
+        """So that it comes whole out of another process."""
+        return type(self), (self.code, str(self))
 
 
 class ConfigError(PixtellError, ValueError):

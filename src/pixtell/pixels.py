@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
 
 from pixtell.config import PixelConfig
 from pixtell.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
@@ -30,8 +33,27 @@ _WHOLE_LIMIT = 16_000_000
 _THINNEST = 16
 
 
-def to_pixels(frames: Sequence[Image.Image], config: PixelConfig, name: str = "<frames>") -> torch.Tensor:
+def to_pixels(
+    frames: Sequence[Image.Image], config: PixelConfig, name: str = "<frames>", *, fitted: bool = False
+) -> Tensor:
     """Make `pixels_FCHW` from the RGB pictures of one photo or clip; messages begin with its `name`.
+
+    `fitted` says that they come from `fit_frames`. Raises InputError as that does.
+    """
+    import torch  # here, so that processes that only decode and fit pictures do without
+
+    pictures = frames if fitted else fit_frames(frames, config, name)
+    bytes_FHWC = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
+    mean_C, std_C = torch.tensor(config.mean), torch.tensor(config.std)
+    # In the order of torchvision's ToTensor and Normalize, so that float32 rounds the same.
+    pixels_FHWC = bytes_FHWC.float().div_(255).sub_(mean_C).div_(std_C)
+    return pixels_FHWC.permute(0, 3, 1, 2).contiguous()  # FCHW
+
+
+def fit_frames(frames: Sequence[Image.Image], config: PixelConfig, name: str = "<frames>") -> list[Image.Image]:
+    """The pictures of one photo or clip at the size that the model looks at.
+
+    (Not to be done twice: a kept aspect, rounded to pixels, is another aspect.)
 
     Raises InputError: `frames` when there are none or when they come out at different sizes (the aspect is kept and
     theirs differ), `too_narrow` when the kept aspect would leave less than one patch.
@@ -47,11 +69,7 @@ def to_pixels(frames: Sequence[Image.Image], config: PixelConfig, name: str = "<
             "frames",
             f"{name}: frames of one clip must come out at one size, not at {found}: crop them to one shape",
         )
-    bytes_FHWC = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
-    mean_C, std_C = torch.tensor(config.mean), torch.tensor(config.std)
-    # In the order of torchvision's ToTensor and Normalize, so that float32 rounds the same.
-    pixels_FHWC = bytes_FHWC.float().div_(255).sub_(mean_C).div_(std_C)
-    return pixels_FHWC.permute(0, 3, 1, 2).contiguous()  # FCHW
+    return pictures
 
 
 def _fit(frame: Image.Image, config: PixelConfig, name: str) -> Image.Image:

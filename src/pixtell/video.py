@@ -7,33 +7,33 @@ The surprising thing: nothing a header says about length is believed. Frames are
 The quick way reads the packets' timestamps without decoding, chooses, and seeks to what it chose; whenever a frame is
 not exactly where its packet promised, the slow way decodes everything, twice, and chooses from what came out. Both
 ways give the same frames for a sound clip. The slow way also reads clips that are damaged: the parts that decode count.
+A clip may be looked at stretch by stretch; however many there are, one pass through the file finds them all.
 Pixels are taken as square, as the hub's processors do.
 """
 
 from __future__ import annotations
 
 import struct
+from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
-from statistics import median_low
-from typing import IO, TYPE_CHECKING, Any, Literal
+from functools import partial
+from itertools import chain, islice, pairwise
+from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image
 
-from pixtell.errors import ConfigError, InputError, MissingExtraError
+from pixtell.errors import InputError, MissingExtraError
+from pixtell.look import WHOLE, Look, Span, Timeline
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-Sampling = Literal["uniform", "window"]
-
-WINDOW_STEP = 4  # decoded frames between two frames of a window: 6 frames span 24 (transformers, GIT examples)
+Sample = tuple[Span, list[Image.Image], list[float]]  # a stretch, pictures of it, when each comes on screen
 
 # Only formats that hold their data themselves: playlists and concatenation scripts could name any file or address.
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
@@ -52,76 +52,6 @@ _TURNS = {
 }
 
 
-@dataclass(frozen=True)
-class Look:
-    """What the caller wants to see of a source, checked at birth, and `name`, which every message about it begins with.
-
-    `frames`, `sampling` and `seed` say which frames of a clip (see `pick`); `upright` whether to turn pictures as they
-    say they are meant; `max_pixels` limits one picture.
-    """
-
-    name: str
-    frames: int = 6
-    sampling: Sampling = "uniform"
-    seed: int = 0
-    upright: bool = True
-    max_pixels: int = 40_000_000
-
-    def __post_init__(self) -> None:
-        problems = []
-        for name in ("frames", "max_pixels"):
-            if getattr(self, name) < 1:
-                problems.append(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.sampling not in ("uniform", "window"):
-            problems.append(f"sampling must be uniform or window, got {self.sampling!r}")
-        if not 0 <= self.seed < 2**32:
-            problems.append(f"seed must be in 0..{2**32 - 1}, got {self.seed}")
-        if problems:
-            raise ConfigError.listing("media", problems)
-
-    def bad(self, code: str, message: str) -> InputError:
-        """The error for this source, to be raised."""
-        return InputError(code, f"{self.name}: {message}")
-
-    def check_size(self, width: int, height: int) -> None:
-        """Refuse a picture of more than `max_pixels` pixels."""
-        if width * height > self.max_pixels:
-            raise self.bad(
-                "too_large",
-                f"{width} x {height} pixels are {width * height / 1e6:.6g} megapixels, above the limit of "
-                f"{self.max_pixels / 1e6:g}: make it smaller, or raise max_pixels if you trust it",
-            )
-
-
-def pick(starts: Sequence[int], end: int, look: Look) -> list[int]:
-    """Choose which `look.frames` frames of a clip are looked at, by index, in order of time.
-
-    `starts` holds the tick at which each frame comes on screen, ascending; the last one stays until `end`.
-
-    `uniform` cuts the clip into as many parts of equal time and takes the frame on screen in the middle of each. A clip
-    with fewer frames than that, or with uneven times, repeats a frame that is on screen in several middles.
-
-    `window` is what the hub's examples do (transformers, docstring of GitForCausalLM): a window of 4 frames for each
-    one wanted (24 for 6) at a random place, the wanted ones spread over it. `seed` gives what `numpy.random.seed(seed)`
-    gives there. A clip shorter than the window is taken whole (the hub's code fails on it), repeating when very short.
-    """
-    if look.sampling == "window":
-        return _pick_window(len(starts), look)
-    span = end - starts[0]
-    middles = [starts[0] + Fraction(span * (2 * part + 1), 2 * look.frames) for part in range(look.frames)]
-    return [max(bisect_right(starts, middle) - 1, 0) for middle in middles]
-
-
-def _pick_window(count: int, look: Look) -> list[int]:
-    import numpy as np
-
-    length = min(WINDOW_STEP * look.frames, count)
-    # The hub draws the end below the number of frames; when the clip is one window long there is nothing to draw.
-    end = int(np.random.RandomState(look.seed).randint(length, count)) if count > length else length
-    places = np.linspace(end - length, end, num=look.frames)
-    return [int(place) for place in np.clip(places, end - length, end - 1).astype(np.int64)]
-
-
 def sample_clip(file: IO[bytes], look: Look) -> tuple[list[Image.Image], list[float]]:
     """Take `look.frames` pictures out of the clip in `file`, as `pick` says, and the second each comes on screen.
 
@@ -131,52 +61,71 @@ def sample_clip(file: IO[bytes], look: Look) -> tuple[list[Image.Image], list[fl
     `unsupported` when the codec is not there, `too_large` for a frame above the limit. Raises MissingExtraError without
     PyAV.
     """
+    [(_, pictures, times)] = sample_spans(file, look, [WHOLE])
+    return pictures, times
+
+
+def measure_clip(file: IO[bytes], look: Look) -> Timeline:
+    """When the frames of the clip in `file` come on screen: by its packets, or by decoding it where they don't tell.
+
+    Raises as `sample_clip` does.
+    """
     reader = _Reader(file)
     with _opened(reader, look) as (container, stream):
         timeline = _packet_timeline(container, stream)
-        if timeline:
-            starts, keys = timeline
-            picks = pick(starts, _end(starts), look)
-            found = _fetch_by_seeking(container, stream, [starts[i] for i in picks], keys, look)
-            if found:
-                return _answer(picks, starts, [found[starts[i]] for i in picks], stream)
-    return _sample_by_decoding(reader, look)
+    return timeline or _decoded_timeline(reader, look)
 
 
-def _sample_by_decoding(reader: _Reader, look: Look) -> tuple[list[Image.Image], list[float]]:
+def sample_spans(
+    file: IO[bytes], look: Look, spans: Sequence[Span], timeline: Timeline | None = None
+) -> Iterator[Sample]:
+    """Take `look.frames` pictures out of each of `spans`, which follow one another, as soon as each is reached.
+
+    A stretch that the clip ends in ends with it, and those behind the end are left out: the end of what decodes. So a
+    clip that is damaged from somewhere on gives fewer than were asked. `timeline`, where it took decoding to find
+    out, saves doing that again. The file stays open until the last was taken. Raises as `sample_clip` does.
+    """
+    reader = _Reader(file)
+    if timeline is None or timeline.keys:
+        with _opened(reader, look) as (container, stream):
+            # Read again even when it is known: only then do all containers know where to seek.
+            timeline = _packet_timeline(container, stream)
+            if timeline:
+                seek = partial(_fetch_by_seeking, container, stream, timeline, look)
+                spans = yield from _in_turn(timeline, spans, look, seek)
+                timeline = None
+    if spans:
+        yield from _sample_by_decoding(reader, look, spans, timeline)
+
+
+def _sample_by_decoding(
+    reader: _Reader, look: Look, spans: Sequence[Span], timeline: Timeline | None = None
+) -> Iterator[Sample]:
     """The slow way, and the twin that the quick way is tested against: decode all for times, then again for frames."""
+    timeline = timeline or _decoded_timeline(reader, look)
     with _opened(reader, look) as (container, stream):
-        stamps = []
-        for frame in _decoded(container, stream):
-            look.check_size(frame.width, frame.height)
-            stamps.append(frame.pts)
-    if not stamps:
-        raise _unreadable(reader, look, "no frame of it can be decoded")
-    with _opened(reader, look) as (container, stream):
-        starts = _ascending(stamps, stream)
-        picks = pick(starts, _end(starts), look)
-        pictures = {}
-        for index, frame in enumerate(_decoded(container, stream)):
-            if index in picks:
-                pictures[index] = _picture(frame, look)
-            if index == picks[-1]:
-                break
-        if len(pictures) < len(set(picks)):
-            raise _unreadable(reader, look, "it decodes differently each time")
-        return _answer(picks, starts, [pictures[i] for i in picks], stream)
+        decode = partial(_fetch_by_decoding, _decoded(container, stream), look)
+        missing = yield from _in_turn(timeline, spans, look, decode)
+    if missing:
+        raise _unreadable(reader, look, "it decodes differently each time")
 
 
-def _answer(
-    picks: Sequence[int], starts: Sequence[int], pictures: list[Image.Image], stream: VideoStream
-) -> tuple[list[Image.Image], list[float]]:
-    tick = stream.time_base or Fraction(1)
-    return pictures, [float((starts[i] - starts[0]) * tick) for i in picks]
-
-
-def _end(starts: Sequence[int]) -> int:
-    """The tick at which the last frame leaves the screen: after a typical gap, as durations may be wrong or absent."""
-    gaps = [later - earlier for earlier, later in pairwise(starts)]
-    return starts[-1] + (median_low(gaps) if gaps else 1)
+def _in_turn(
+    timeline: Timeline,
+    spans: Sequence[Span],
+    look: Look,
+    fetch: Callable[[Iterable[int]], Iterator[Image.Image]],
+) -> Generator[Sample, None, list[Span]]:
+    """Samples of `spans`, their pictures by index from `fetch`; returns those that it ended before."""
+    spans = [span for span in spans if span[0] < timeline.duration]
+    chosen = [timeline.choose(span, look) for span in spans]
+    pictures = fetch(chain.from_iterable(chosen))
+    for place, (span, picks) in enumerate(zip(spans, chosen, strict=True)):
+        found = list(islice(pictures, len(picks)))
+        if len(found) < len(picks):
+            return spans[place:]
+        yield (span[0], min(span[1], timeline.duration)), found, [timeline.seconds(timeline.starts[i]) for i in picks]
+    return []
 
 
 def _picture(frame: VideoFrame, look: Look) -> Image.Image:
@@ -273,7 +222,7 @@ def ends_early(file: _Reader | IO[bytes], needed: bytes = b"") -> bool:
     return place != size or (bool(needed) and needed not in kinds)
 
 
-def _packet_timeline(container: InputContainer, stream: VideoStream) -> tuple[list[int], list[int]] | None:
+def _packet_timeline(container: InputContainer, stream: VideoStream) -> Timeline | None:
     """Read when each frame starts, and each key frame, from the packets; None where packets don't tell.
 
     They don't in avi, which has no presentation times, and in VP8, where some packets show no frame.
@@ -282,7 +231,7 @@ def _packet_timeline(container: InputContainer, stream: VideoStream) -> tuple[li
 
     if container.format.name == "avi" or stream.codec_context.name == "vp8":
         return None
-    starts, keys = [], []
+    starts, keys = array("q"), array("q")
     try:
         for packet in container.demux(stream):
             if packet.size == 0 or packet.is_discard:
@@ -294,46 +243,67 @@ def _packet_timeline(container: InputContainer, stream: VideoStream) -> tuple[li
                 keys.append(packet.pts)
     except av.error.FFmpegError:
         return None
-    starts.sort()
-    keys.sort()
+    starts, keys = array("q", sorted(starts)), array("q", sorted(keys))
     sound = bool(keys) and len(set(starts)) == len(starts) and keys[0] <= starts[0]
-    return (starts, keys) if sound else None
+    return Timeline(starts, keys, stream.time_base or Fraction(1)) if sound else None
 
 
 def _fetch_by_seeking(
-    container: InputContainer, stream: VideoStream, wanted: Sequence[int], keys: Sequence[int], look: Look
-) -> dict[int, Image.Image] | None:
-    """Decode the frames that start at the ticks `wanted` (ascending); None as soon as anything is not as promised.
+    container: InputContainer, stream: VideoStream, timeline: Timeline, look: Look, wanted: Iterable[int]
+) -> Iterator[Image.Image]:
+    """Decode the frames at the places `wanted` (ascending); ends as soon as anything is not as the timeline promised.
 
     It seeks only to a key frame between the last frame decoded and the next one wanted, so that no part of the clip is
     decoded twice.
     """
     import av
 
-    found: dict[int, Image.Image] = {}
+    picture: Image.Image | None = None
     here: int | None = None
     decoding: Iterator[VideoFrame] = iter(())
     try:
-        for target in wanted:
-            if target in found:
-                continue
-            key = keys[bisect_right(keys, target) - 1]
-            if here is None or key > here:
-                container.seek(key, stream=stream)
-                decoding, here = container.decode(stream), None
-            for frame in decoding:
-                backwards = here is not None and frame.pts is not None and frame.pts <= here
-                if frame.pts is None or frame.pts > target or backwards or frame.is_corrupt:
-                    return None
+        for target in (timeline.starts[place] for place in wanted):
+            if here != target:
+                picture = None
+                key = timeline.keys[bisect_right(timeline.keys, target) - 1]
+                if here is None or key > here:
+                    container.seek(key, stream=stream)
+                    decoding, here = container.decode(stream), None
+            while picture is None:
+                frame = next(decoding, None)
+                backwards = frame and here is not None and frame.pts is not None and frame.pts <= here
+                if frame is None or frame.pts is None or frame.pts > target or backwards or frame.is_corrupt:
+                    return
                 here = frame.pts
                 if here == target:
-                    found[target] = _picture(frame, look)
-                    break
-            else:
-                return None
+                    picture = _picture(frame, look)
+            yield picture
     except av.error.FFmpegError:
-        return None
-    return found
+        return
+
+
+def _fetch_by_decoding(frames: Iterator[VideoFrame], look: Look, wanted: Iterable[int]) -> Iterator[Image.Image]:
+    """The frames that come out at the places `wanted` (ascending); ends where they end."""
+    here, picture = -1, None
+    for target in wanted:
+        if picture is None or target > here:
+            frame = next(islice(frames, target - here - 1, None), None)
+            if frame is None:
+                return
+            here, picture = target, _picture(frame, look)
+        yield picture
+
+
+def _decoded_timeline(reader: _Reader, look: Look) -> Timeline:
+    """Decode everything to learn when each frame starts."""
+    with _opened(reader, look) as (container, stream):
+        stamps = []
+        for frame in _decoded(container, stream):
+            look.check_size(frame.width, frame.height)
+            stamps.append(frame.pts)
+        if stamps:
+            return Timeline(_ascending(stamps, stream), (), stream.time_base or Fraction(1))
+    raise _unreadable(reader, look, "no frame of it can be decoded")
 
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
@@ -354,11 +324,11 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFr
             continue
 
 
-def _ascending(stamps: Sequence[int | None], stream: VideoStream) -> list[int]:
+def _ascending(stamps: Sequence[int | None], stream: VideoStream) -> Sequence[int]:
     """When each decoded frame starts; evenly, at the average rate, where timestamps are absent or in disorder."""
     known = [stamp for stamp in stamps if stamp is not None]
     if len(known) == len(stamps) and all(earlier < later for earlier, later in pairwise(known)):
-        return known
+        return array("q", known)
     rate = stream.average_rate or Fraction(25)
     tick = stream.time_base or Fraction(1)
-    return [round(index / (rate * tick)) for index in range(len(stamps))]
+    return array("q", (round(index / (rate * tick)) for index in range(len(stamps))))
