@@ -248,7 +248,9 @@ class DecodeOptions:
     `scoring` picks whose beam search: `authors`, or `transformers` (whose `length_penalty` is then a plain exponent).
     `results` asks for several texts per input, best first. `banned` holds words or phrases that must not appear.
     `no_repeat_ngram` forbids repeating any run of that many tokens (0: off). `choices` closes the list: the text
-    will be one of them (the authors' `trie_decoder.py` names ImageNet's classes so).
+    will be one of them (the authors' `trie_decoder.py` names ImageNet's classes so). The text begins with the words of
+    `start_with` and goes on from them. `no_text` keeps writing from being read out, true or made up: what leads up to
+    it ("that says"), quotation marks and digits.
     """
 
     max_new_tokens: int = 40
@@ -264,6 +266,8 @@ class DecodeOptions:
     banned: tuple[str, ...] = ()
     no_repeat_ngram: int = 0
     choices: tuple[str, ...] = ()
+    start_with: str = ""
+    no_text: bool = False
 
     def __post_init__(self) -> None:
         problems = _positive(self, "max_new_tokens", "beams", "results")
@@ -292,6 +296,8 @@ class DecodeOptions:
             for name in ("banned", "choices")
             if isinstance(getattr(self, name), str)
         ]
+        if self.start_with and self.choices:
+            problems.append(f"start_with {self.start_with!r} and choices both say what the text is: leave one out")
         if self.no_repeat_ngram < 0:
             problems.append(f"no_repeat_ngram must be 0 or more, got {self.no_repeat_ngram}")
         if problems:

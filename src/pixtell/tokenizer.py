@@ -36,7 +36,7 @@ class Tokenizer:
                 f"special pieces missing: {', '.join(missing) or 'none'}"
             )
         self.vocabulary = tuple(vocabulary)
-        self.pad_id, self.cls_id, self.sep_id = ids[PAD], ids[CLS], ids[SEP]
+        self.pad_id, self.unknown_id, self.cls_id, self.sep_id = (ids[piece] for piece in (PAD, UNKNOWN, CLS, SEP))
         self._wordpiece = WordPieceTokenizer(models.WordPiece(ids, unk_token=UNKNOWN, max_input_chars_per_word=100))
         self._wordpiece.normalizer = normalizers.BertNormalizer(lowercase=True)
         self._wordpiece.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

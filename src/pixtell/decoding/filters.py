@@ -1,4 +1,4 @@
-"""What may not come next: minimum length, banned phrases, repeated n-grams, and a closed list of texts.
+"""What may not come next: minimum length, banned phrases, repeated n-grams, other openings, a closed list.
 
 In: log-probabilities of all rows and the tokens each row has generated so far. Out: the same with -inf at forbidden
 tokens. Prompts don't count: a question's words may be banned from the answer, and an answer may repeat the question's
@@ -68,6 +68,25 @@ class Banned:
                 if ids[-(len(phrase) - 1) :] == phrase[:-1]
             ],
         )
+
+
+@dataclass(frozen=True)
+class Opening:
+    """The text begins with `words`, and none of `not_after` (pieces that would lengthen the last of them, [SEP]) comes
+    right behind them."""
+
+    words: tuple[int, ...]
+    not_after: tuple[int, ...]
+
+    def __call__(self, logprobs_RV: Tensor, ids_R: Sequence[tuple[int, ...]]) -> Tensor:
+        for r, ids in enumerate(ids_R):
+            if len(ids) < len(self.words):
+                wanted = logprobs_RV[r, self.words[len(ids)]].clone()
+                logprobs_RV[r] = FORBIDDEN
+                logprobs_RV[r, self.words[len(ids)]] = wanted
+            elif len(ids) == len(self.words):
+                logprobs_RV[r, list(self.not_after)] = FORBIDDEN
+        return logprobs_RV
 
 
 @dataclass(frozen=True)
