@@ -1,0 +1,1 @@
+"""Folders, shards and tables -> rows on disk, resumable: inputs, decoding ahead, the model, a journal, outputs."""

@@ -1,0 +1,195 @@
+"""Items become frames ahead of the model, in processes of their own.
+
+In: items in their order, and how the model looks at media. Out: for each item, in that order, its frames at the size
+that the model looks at with the digest of its bytes, or the error it failed with.
+
+The surprising thing: the processes know neither torch nor the model. They send small pictures that are resized already,
+and marked as such.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from pixtell.batch.clips import Windows, digest_of, later_windows, opened, see_windows
+from pixtell.batch.item import Item, printable
+from pixtell.config import PixelConfig
+from pixtell.data.opened import FAILURES, Looks, open_file, open_folder
+from pixtell.errors import InputError
+from pixtell.media import Media, Stretch
+from pixtell.pixels import fit_frames
+
+# JPEGs are decoded at the smallest scale that keeps twice the side that the model looks at: quick, and hard to tell.
+OVERSIZE = 2
+
+_DIED = "the process that opened it died: it is damaged, or needs more memory than there is"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How the model wants to see media: how they are opened, and its pixels. `exact` decodes JPEGs whole; clips are cut
+    into windows of `every` seconds unless that is 0."""
+
+    looks: Looks
+    pixels: PixelConfig
+    exact: bool = False
+    every: float = 0.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An item as it was found: its frames, in windows where it is a clip that is to be cut, or why there are none; its
+    digest and its file's stamp as far as known."""
+
+    item: Item
+    outcome: Media | Windows | InputError
+    sha256: str = ""
+    stamp: tuple[int, int] = (0, 0)
+
+    @property
+    def count(self) -> int:
+        """How many media the model is to look at."""
+        return 0 if isinstance(self.outcome, InputError) else getattr(self.outcome, "count", 1)
+
+
+def see(item: Item, wish: Wish) -> Seen:
+    """Read, digest, open and resize one item. Its stamp is from before it was read, so a later change shows."""
+    stamp, digest = (0, 0), ""
+    try:
+        stamp = item.stamp()
+        least = 0 if wish.exact else OVERSIZE * wish.pixels.size
+        if item.frames is not None:
+            media, digest = open_folder(Path(item.frames.path), wish.looks, least)
+            digest = item.frames.digest()
+        else:
+            with opened(item) as file:
+                digest = digest_of(file)
+                clip = see_windows(file, item.name, wish.looks, wish.pixels, wish.every) if wish.every else None
+                if clip is not None:
+                    return Seen(item, clip, digest, stamp)
+                media = open_file(file, printable(item.name), wish.looks, least)
+        frames = fit_frames(media.frames, wish.pixels, printable(item.name))
+        media = replace(media, source=item.name, frames=tuple(frames), fitted=wish.pixels)
+        return Seen(item, media, digest, stamp)
+    except FAILURES as error:
+        code = error.code if isinstance(error, InputError) else "missing_extra"
+        return Seen(item, InputError(code, str(error)), digest, stamp)
+
+
+def seen_ahead(items: Iterable[Item], wish: Wish, workers: int, ahead: int) -> Iterator[Seen]:
+    """See each item, in order, up to `ahead` of them before they are asked for; with no workers, in this process.
+
+    A worker that dies (memory, a fault in a decoder) costs only the item that killed it, whose code is `crashed`.
+    """
+    if workers < 1:
+        yield from (see(item, wish) for item in items)
+        return
+    waiting = iter(items)
+    pending: deque[tuple[Item, Future[Seen]]] = deque()
+    pool = _pool(workers)
+    try:
+        while True:
+            try:
+                while len(pending) < ahead and (item := next(waiting, None)) is not None:
+                    pending.append((item, Future()))  # in its place before the pool can refuse it
+                    pending[-1] = (item, pool.submit(see, item, wish))
+                if not pending:
+                    return
+                seen = pending[0][1].result()
+            except BrokenProcessPool:
+                pool.shutdown(cancel_futures=True)
+                # Any item that was being worked on may be the one: each is tried alone.
+                yield from _one_by_one([item for item, _ in pending], wish)
+                pending.clear()
+                pool = _pool(workers)
+            else:
+                pending.popleft()
+                yield seen
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def later_ahead(item: Item, clip: Windows) -> Iterator[tuple[Stretch, ...]]:
+    """The later windows of a clip, in groups, seen by a process of its own while the model is at the group before.
+
+    Raises `InputError`, `crashed` when the process died, and `MissingExtraError`.
+    """
+    if not clip.later:
+        return
+    context = get_context("spawn")
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=_send_later, args=(send, item, replace(clip, seen=())), daemon=True)
+    process.start()
+    send.close()
+    try:
+        while True:
+            try:
+                group = receive.recv()
+            except (EOFError, OSError):  # OSError: within a message
+                raise InputError("crashed", f"{printable(item.name)}: {_DIED}") from None
+            if isinstance(group, FAILURES):
+                raise group
+            if group is None:
+                return
+            yield group
+    finally:
+        receive.close()
+        process.kill()
+        process.join()
+
+
+def _send_later(send: Connection, item: Item, clip: Windows) -> None:
+    _begin()
+    try:
+        for group in later_windows(item, clip):
+            send.send(group)
+        send.send(None)
+    except FAILURES as error:
+        send.send(error)
+
+
+def _one_by_one(items: Iterable[Item], wish: Wish) -> Iterator[Seen]:
+    """See items in one process, which is replaced whenever an item kills it."""
+    pool = _pool(1)
+    try:
+        for item in items:
+            try:
+                seen = pool.submit(see, item, wish).result()
+            except BrokenProcessPool:
+                seen = Seen(item, InputError("crashed", f"{printable(item.name)}: {_DIED}"))
+                pool = _pool(1)
+            yield seen
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    # Spawned, not forked: the model's threads and a fork don't go together.
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
+
+
+def _begin() -> None:
+    """Live and die with the process that runs the model: Ctrl-C is its to handle, and its end is ours."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        os.nice(1)  # a model that waits for its share of a core costs more than a picture that comes later
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def end_with_parent() -> None:
+    """Wait for the end of the process that began this one, however it ends, and end too."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

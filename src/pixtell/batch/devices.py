@@ -1,0 +1,101 @@
+"""Who tells the rows: the model in this process, or one in a process of its own for each device.
+
+In: media that were seen. Out: a future of their rows. The surprising thing: parts of a job are handed to devices in
+turn and taken back in order, so with several devices too the outputs are those of one.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+from pixtell.batch.decode import Seen, end_with_parent
+from pixtell.batch.row import Row
+from pixtell.batch.work import Work
+from pixtell.errors import PixtellError
+
+if TYPE_CHECKING:
+    from pixtell.captioner import Captioner
+
+Load = Callable[[str], "Captioner"]  # of a device; sent to processes, so a function or a bound method of plain data
+
+_captioner: Captioner | None = None  # of a process that serves one device
+
+
+class Here:
+    """The model in this process."""
+
+    def __init__(self, captioner: Captioner, work: Work) -> None:
+        self._captioner = captioner
+        self._work = work
+
+    def tell(self, seen: Sequence[Seen]) -> Future[list[Row]]:
+        """Rows of media, made at once."""
+        told: Future[list[Row]] = Future()
+        told.set_result(self._work.rows(self._captioner, seen))
+        return told
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Devices:
+    """A process with the model for each of `devices`."""
+
+    def __init__(self, load: Load, work: Work, devices: Sequence[str]) -> None:
+        self._work = work
+        self._devices = list(devices)
+        self._pools = [
+            ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_serve, initargs=(load, device))
+            for device in devices
+        ]
+        self._turn = 0
+
+    def tell(self, seen: Sequence[Seen]) -> Future[list[Row]]:
+        """Rows of media, made by the next device in turn. The future raises `PixtellError` when its process died."""
+        number = self._turn % len(self._pools)
+        self._turn += 1
+        device = self._devices[number]
+        told: Future[list[Row]] = Future()
+
+        def hand_over(done: Future[list[Row]]) -> None:
+            error = done.exception()
+            if isinstance(error, BrokenProcessPool):
+                error = PixtellError(
+                    f"{device}: the process with the model died, perhaps of memory: try a smaller --batch-size; all "
+                    "finished rows are kept, and the same command goes on from them"
+                )
+            if error is not None:
+                told.set_exception(error)
+            else:
+                told.set_result(done.result())
+
+        try:
+            self._pools[number].submit(_rows, self._work, seen).add_done_callback(hand_over)
+        except BrokenProcessPool as error:
+            broken: Future[list[Row]] = Future()
+            broken.set_exception(error)
+            hand_over(broken)
+        return told
+
+    def close(self) -> None:
+        """End the processes."""
+        for pool in self._pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _serve(load: Load, device: str) -> None:
+    global _captioner
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    _captioner = load(device)
+
+
+def _rows(work: Work, seen: Sequence[Seen]) -> list[Row]:
+    assert _captioner is not None
+    return work.rows(_captioner, seen)

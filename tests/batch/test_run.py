@@ -1,0 +1,263 @@
+"""The job, with a stand-in for the model: every input has one row, whatever stops it, and nothing is asked twice.
+
+The stand-in's text tells who shared its pass. So outputs are only equal when a job that was stopped cuts the rest of
+its inputs as an uninterrupted one does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pixtell.batch.decode import Seen
+from pixtell.batch.inputs import list_items
+from pixtell.batch.item import Item
+from pixtell.batch.journal import Journal
+from pixtell.batch.output import OutputOptions
+from pixtell.batch.outputs import open_outputs
+from pixtell.batch.row import Row
+from pixtell.batch.run import Job, Summary, run_job
+from pixtell.errors import ConfigError, InputError, PixtellError
+from pixtell.media import Media
+
+SETTINGS = {"beams": 4}
+PICTURE = Image.new("RGB", (1, 1))
+# Contents by name: two are equal to others, two are bad.
+CONTENTS = {f"{n:02}.jpg": f"content {n}" for n in range(13)} | {
+    "03.jpg": "content 1",
+    "05.jpg": "bad",
+    "09.jpg": "content 11",
+    "12.jpg": "bad",
+}
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+class Model:
+    """Tells texts, and counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def tell(self, seen: Sequence[Seen]) -> Future[list[Row]]:
+        self.asked += [one.item.relative for one in seen]
+        company = " ".join(one.item.relative for one in seen)
+        told: Future[list[Row]] = Future()
+        told.set_result([Row(one.item.name, text=f"seen with {company}", sha256=one.sha256) for one in seen])
+        return told
+
+
+def see_ahead(items: Sequence[Item]) -> Iterator[Seen]:
+    for item in items:
+        try:
+            content = item.read()
+        except InputError as error:
+            yield Seen(item, error)
+            continue
+        bad = InputError("broken", f"{item.name}: it is bad")
+        media = Media((PICTURE,), item.name, (0.0,))
+        digest = hashlib.sha256(content).hexdigest()
+        yield Seen(item, bad if content == b"bad" else media, digest, item.stamp())
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, content in CONTENTS.items():
+        (folder / name).write_text(content)
+    return folder
+
+
+def run(
+    photos: Path,
+    out: Path,
+    model: Model | None = None,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    names: Sequence[str] = ("rows.jsonl", "rows.csv", "rows.json", "rows.tar", "txt"),
+    on_existing: str = "skip",
+    under_way: int = 1,
+    more: Sequence[str] = (),
+) -> Summary:
+    out.mkdir(exist_ok=True)
+    listing = list_items([str(photos), *more])
+    options = OutputOptions(out_dir=out / "texts", settings='{"beams": 4}', on_existing=on_existing, shard_size=4)  # type: ignore[arg-type]
+    outputs = open_outputs([name if name == "txt" else str(out / name) for name in names], options)
+    tell = (model or Model()).tell
+    job = Job(listing.items, listing.problems, outputs, see_ahead, tell, 3, under_way, options.on_existing)
+    with Journal(out / "journal", SETTINGS) as journal:
+        return run_job(job, journal, stop=stop)
+
+
+def files(out: Path) -> dict[str, bytes]:
+    """Everything in a folder but the journal, which tells how often it was begun."""
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and path.name != "journal"
+    }
+
+
+def test_every_input_has_one_row(photos: Path, tmp_path: Path) -> None:
+    model = Model()
+    summary = run(photos, tmp_path / "out", model, more=["nowhere.jpg"])
+    assert (summary.inputs, summary.ok, summary.errors, summary.same, summary.complete) == (14, 11, 3, 2, True)
+    assert summary.codes == {"broken": 2, "missing": 1}
+    assert model.asked == [name for name in CONTENTS if name not in ("03.jpg", "05.jpg", "11.jpg", "12.jpg")]
+    lines = (tmp_path / "out" / "rows.jsonl").read_text().splitlines()
+    assert len(lines) == 14 and '"same_as": ' in lines[3]
+    texts = {path.name: path.read_text() for path in (tmp_path / "out" / "texts").iterdir()}
+    assert len(texts) == 11 and texts["03.txt"] == texts["01.txt"] and texts["11.txt"] == texts["09.txt"]
+
+
+def test_the_second_time_nothing_is_done(photos: Path, tmp_path: Path) -> None:
+    run(photos, tmp_path / "out")
+    before = files(tmp_path / "out")
+    model = Model()
+    summary = run(photos, tmp_path / "out", model)
+    assert (summary.known, summary.inputs, model.asked) == (13, 13, [])
+    assert files(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("under_way", [1, 3])
+def test_parts_under_way_at_once_change_nothing(photos: Path, tmp_path: Path, under_way: int) -> None:
+    run(photos, tmp_path / "one")
+    run(photos, tmp_path / "other", under_way=under_way)
+    one, other = files(tmp_path / "one"), files(tmp_path / "other")
+    assert one == other
+
+
+def test_stopped_after_each_part_and_gone_on(photos: Path, tmp_path: Path) -> None:
+    run(photos, tmp_path / "whole")
+    asked = []
+    for _ in range(20):
+        model = Model()
+        summary = run(photos, tmp_path / "out", model, stop=lambda: True)
+        asked += model.asked
+        if summary.complete:
+            break
+        assert not (tmp_path / "out" / "rows.json").exists(), "what needs all rows waits for them"
+    assert summary.complete and len(asked) == len(set(asked)) == 9
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "write"])
+def test_killed_at_every_step_and_gone_on(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """The process ends before the n-th such call, for every n, and then the same command is given again."""
+    run(photos, tmp_path / "whole")
+    expected = files(tmp_path / "whole")
+    real = getattr(os, call)
+    for number in range(200):
+        out = tmp_path / f"out{number}"
+        left = number
+
+        def dying(*arguments: object) -> object:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Killed
+            return real(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, dying)
+            try:
+                run(photos, out)
+                survived = True
+            except Killed:
+                survived = False
+        model = Model()
+        run(photos, out, model)
+        assert files(out) == expected, f"killed before {call} number {number}"
+        if survived:
+            assert number > 10 and model.asked == []
+            return
+    raise AssertionError("never came to its end")
+
+
+def test_a_full_disk_keeps_what_is_there(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(photos, tmp_path / "whole")
+    real, left = os.write, 4
+
+    def full(handle: int, content: bytes) -> int:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(28, "No space left on device")
+        return real(handle, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(PixtellError, match=r"No space left on device.*the same command goes on"):
+            run(photos, tmp_path / "out")
+    run(photos, tmp_path / "out")
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+def test_what_changed_is_looked_at_again(photos: Path, tmp_path: Path) -> None:
+    run(photos, tmp_path / "out")
+    os.utime(photos / "00.jpg", ns=(1, 1))
+    (photos / "01.jpg").write_text("changed content")
+    (photos / "02.jpg").rename(photos / "20.jpg")
+    (photos / "05.jpg").write_text("good now")
+    model = Model()
+    summary = run(photos, tmp_path / "out", model)
+    assert model.asked == ["01.jpg", "05.jpg"], "not what was only touched or renamed"
+    assert summary.complete and summary.errors == 1
+    names = [
+        line.split('"')[3].rpartition("/")[2] for line in (tmp_path / "out" / "rows.jsonl").read_text().splitlines()
+    ]
+    assert names == ["02.jpg", *sorted({*CONTENTS, "20.jpg"} - {"02.jpg"})], "the row of a file that is gone stays"
+
+
+def test_a_source_that_vanished_is_tried_again(photos: Path, tmp_path: Path) -> None:
+    away = photos.rename(tmp_path / "away")
+    photos.mkdir()
+    (photos / "00.jpg").symlink_to(away / "00.jpg")
+    (photos / "01.jpg").symlink_to(tmp_path / "nowhere")
+    first = run(photos, tmp_path / "out")
+    assert (first.ok, first.codes) == (1, {"missing": 1})
+    (photos / "01.jpg").unlink()
+    (photos / "01.jpg").symlink_to(away / "01.jpg")
+    second = run(photos, tmp_path / "out")
+    assert (second.ok, second.errors) == (2, 0)
+
+
+def test_what_is_there_is_kept(photos: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "out" / "texts"
+    texts.mkdir(parents=True)
+    (texts / "00.txt").write_text("by hand")
+    model = Model()
+    summary = run(photos, tmp_path / "out", model, names=["txt"])
+    assert (summary.skipped, summary.codes["exists"]) == (1, 1)
+    assert "00.jpg" not in model.asked and (texts / "00.txt").read_text() == "by hand"
+    (texts / "01.txt").write_text("mended")
+    run(photos, tmp_path / "out", names=["txt"])
+    assert (texts / "01.txt").read_text() == "mended"
+
+
+def test_what_is_in_the_way_stops_a_job_that_says_so(photos: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "out" / "texts"
+    texts.mkdir(parents=True)
+    (texts / "00.txt").write_text("by hand")
+    with pytest.raises(ConfigError, match=r"1 of 13 inputs have an output already \(.*00.jpg\)"):
+        run(photos, tmp_path / "out", names=["txt"], on_existing="error")
+
+
+def test_without_a_journal_it_is_done_anew(photos: Path) -> None:
+    listing = list_items([str(photos)])
+    model = Model()
+    summary = run_job(Job(listing.items, (), (), see_ahead, model.tell, 3), None)
+    assert summary.complete and len(model.asked) == 9
+    assert replace(summary, seconds=0.0).finished == 13
