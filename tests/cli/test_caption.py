@@ -47,9 +47,10 @@ def test_json_holds_alternatives_when_more_are_asked_for(run: Run, tiny: list[st
     assert plain == [row["text"], *(other["text"] for other in row["alternatives"])]
 
 
-def test_a_folder_is_one_clip(run: Run, tiny: list[str], photos: list[Path]) -> None:
+def test_a_folder_is_its_photos_or_one_clip(run: Run, tiny: list[str], photos: list[Path]) -> None:
     folder = photos[0].parent
-    outcome = run("caption", folder, *tiny, "--json")
+    assert run("caption", folder, *tiny).out == run("caption", *photos, *tiny).out
+    outcome = run("caption", folder, *tiny, "--json", "--as-clip")
     assert [row["source"] for row in outcome.objects] == [str(folder)]
 
 

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from pixtell.cli.output import Report, printable, progress, put_json
+from pixtell.cli.output import Report, printable, put_json
 from pixtell.errors import InputError, MissingExtraError
 from pixtell.results import Answer, Caption, Classification, LabelScore
 
@@ -73,31 +73,3 @@ def test_a_failure_in_json_has_a_code(capsys: pytest.CaptureFixture[str]) -> Non
 def test_printable() -> None:
     assert printable("Café – 写真.jpg") == "Café – 写真.jpg"
     assert printable("a\tb\nc\x1b[31m\udcff") == "a?b?c?[31m?"
-
-
-class Terminal:
-    """What `progress` asks of a stream."""
-
-    def __init__(self, is_terminal: bool) -> None:
-        self.is_terminal = is_terminal
-
-    def isatty(self) -> bool:
-        return self.is_terminal
-
-
-@pytest.mark.parametrize(
-    ("out", "err", "total", "shown"),
-    [(False, True, 5, True), (True, True, 5, False), (False, False, 5, False), (False, True, 1, False)],
-)
-def test_progress_only_where_it_disturbs_nothing(
-    monkeypatch: pytest.MonkeyPatch, out: bool, err: bool, total: int, shown: bool
-) -> None:
-    bars: list[int] = []
-    monkeypatch.setattr("rich.progress.Progress.advance", lambda self, task, done: bars.append(done))
-    monkeypatch.setattr("rich.progress.Progress.start", lambda self: None)
-    monkeypatch.setattr("rich.progress.Progress.stop", lambda self: None)
-    monkeypatch.setattr("sys.stdout", Terminal(out))
-    monkeypatch.setattr("sys.stderr", Terminal(err))
-    with progress(total) as advance:
-        advance(2)
-    assert bars == ([2] if shown else [])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixtell.cli import batches
-from pixtell.cli.options import AsJson, MediaOptions, ModelOptions, SearchOptions, Stream, check_stream
+from pixtell.cli.options import AsJson, InputChoice, MediaOptions, ModelOptions, SearchOptions, Stream, check_stream
 from pixtell.cli.output import Report
 from pixtell.errors import ConfigError
 
@@ -27,7 +27,7 @@ Words = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT|QUESTION",
-        help="Photos, clips, or - for standard input; then the question, unless -q gives it. A folder is one clip.",
+        help="Photos, clips, folders of them, or - for standard input; then the question, unless -q gives it.",
         show_default=False,
     ),
 ]
@@ -42,6 +42,7 @@ def ask(
     search: SearchOptions,
     media: MediaOptions,
     model: ModelOptions,
+    find: InputChoice,
     question: Questions = None,
     as_json: AsJson = False,
     stream: Stream = False,
@@ -56,7 +57,8 @@ def ask(
     if stream:
         check_stream([*inputs, *questions[1:]], as_json)
         return batches.stream(inputs[0], questions[0], model, media, options)
-    told = Report(as_json, sources=len(inputs) > 1, questions=len(questions) > 1)
+    items = batches.listed(inputs, find.options())
+    told = Report(as_json, sources=len(items) > 1, questions=len(questions) > 1)
 
     def work(captioner: Captioner, encoded: list[EncodedMedia]) -> list[Any]:
         count = len(questions)
@@ -67,7 +69,7 @@ def ask(
         for answer in answers:
             told.caption(answer)
 
-    return batches.run(inputs, model, media, work, write, told)
+    return batches.run(items, model, media, work, write, told)
 
 
 def split_words(words: list[str], questions: list[str]) -> tuple[list[str], list[str]]:

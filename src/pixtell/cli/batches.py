@@ -9,17 +9,21 @@ the bad one is named. Nothing slow is imported for inputs that don't exist.
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pixtell.cli.options import MediaOptions, ModelOptions
-from pixtell.cli.output import Report, progress, put, say
+from pixtell.cli.output import Report, put, say
+from pixtell.cli.progress import State, progress
 from pixtell.config import DecodeOptions
-from pixtell.errors import ConfigError, InputError, MissingExtraError, PixtellError
+from pixtell.errors import InputError, MissingExtraError, PixtellError
 
 if TYPE_CHECKING:
+    from pixtell.batch.inputs import InputOptions
+    from pixtell.batch.item import Item
+    from pixtell.batch.row import Row
     from pixtell.captioner import Captioner, EncodedMedia
     from pixtell.media import Media
 
@@ -30,26 +34,39 @@ FAILURES = (
     InputError,
     MissingExtraError,
 )  # of an input; other errors are of the settings or the model, and end the run
+MANY = 200  # inputs, from which on it is worth to keep what was done
 
 
-def run(inputs: Sequence[str], model: ModelOptions, looks: MediaOptions, work: Work, write: Write, told: Report) -> int:
+def listed(inputs: Sequence[str], options: InputOptions) -> list[Item | Row]:
+    """The photos and clips that are meant, and a row for each name that can't be used. Raises `ConfigError`."""
+    from pixtell.batch.inputs import list_items
+
+    listing = list_items(inputs, options)
+    if len(listing.items) >= MANY:
+        say(f"{len(listing.items):,} inputs: -o captions.jsonl keeps the captions, and goes on where it was stopped")
+    return [*listing.items, *listing.problems]
+
+
+def run(
+    inputs: Sequence[Item | Row], model: ModelOptions, looks: MediaOptions, work: Work, write: Write, told: Report
+) -> int:
     """Do `work` on all `inputs` and `write` each result; returns the exit code.
 
     Raises `ConfigError` and `CheckpointError` for what is wrong with the whole run.
     """
-    check_inputs(inputs)
     load = cache(model.load)
     failed = 0
-    with progress(len(inputs)) as advance:
+    quiet = len(inputs) < 2 or not sys.stderr.isatty() or sys.stdout.isatty()
+    with progress(quiet=quiet) as tell:
         for start in range(0, len(inputs), model.batch_size):
             batch = inputs[start : start + model.batch_size]
-            for source, outcome in zip(batch, _outcomes(batch, load, looks, work), strict=True):
+            for one, outcome in zip(batch, _outcomes(batch, load, looks, work), strict=True):
                 if isinstance(outcome, PixtellError):
                     failed += 1
-                    told.failure(source, outcome)
+                    told.failure(one.name, outcome)
                 else:
                     write(outcome)
-            advance(len(batch))
+            tell(State(start + len(batch), len(inputs)))
     if failed and len(inputs) > 1:
         say(f"{failed} of {len(inputs)} inputs failed")
     return 1 if failed else 0
@@ -57,8 +74,10 @@ def run(inputs: Sequence[str], model: ModelOptions, looks: MediaOptions, work: W
 
 def stream(source: str, question: str, model: ModelOptions, looks: MediaOptions, options: DecodeOptions) -> int:
     """Write the text about one input piece by piece. Raises `PixtellError`."""
+    from pixtell.media import open_media
+
     load = cache(model.load)
-    media = _open(source, load, looks)
+    media = open_media(source, **_reading(looks, load().frames))
     encoded = load().encode(media, resample_frames=looks.resample_frames)
     for piece in load().stream(encoded, question, options):
         put(piece, end="")
@@ -66,18 +85,12 @@ def stream(source: str, question: str, model: ModelOptions, looks: MediaOptions,
     return 0
 
 
-def check_inputs(inputs: Sequence[str]) -> None:
-    """Refuse standard input named more than once."""
-    if list(inputs).count("-") > 1:
-        raise ConfigError(f"-: standard input holds one photo or clip, but is named {list(inputs).count('-')} times")
-
-
-def _outcomes(batch: Sequence[str], load: Load, looks: MediaOptions, work: Work) -> list[Any]:
+def _outcomes(batch: Sequence[Item | Row], load: Load, looks: MediaOptions, work: Work) -> list[Any]:
     """For each input its result or the error it failed with."""
     opened: list[Media | PixtellError] = []
-    for source in batch:
+    for one in batch:
         try:
-            opened.append(_open(source, load, looks))
+            opened.append(_open(one, load, looks))
         except FAILURES as error:
             opened.append(error)
     good = [one for one in opened if not isinstance(one, PixtellError)]
@@ -85,19 +98,33 @@ def _outcomes(batch: Sequence[str], load: Load, looks: MediaOptions, work: Work)
     return [one if isinstance(one, PixtellError) else next(results) for one in opened]
 
 
-def _open(source: str, load: Load, looks: MediaOptions) -> Media:
+def _open(one: Item | Row, load: Load, looks: MediaOptions) -> Media:
+    from dataclasses import replace
+
+    from pixtell.batch.item import File, Item
     from pixtell.media import open_media
 
-    there = source == "-" or os.path.exists(source)
-    frames = looks.frames or (load().frames if there else 1)
-    return open_media(
-        source,
-        frames=frames,
-        sampling=looks.sampling,
-        seed=looks.seed or 0,
-        respect_exif=not looks.no_exif,
-        max_pixels=looks.max_pixels,
-    )
+    if not isinstance(one, Item):
+        raise InputError(one.code, one.message)
+    if one.frames is not None:
+        return open_media(one.frames.path, **_reading(looks, load().frames))
+    if isinstance(one.place, File):
+        one.stamp()  # a file that is gone is told before the model is loaded
+        return open_media(one.place.path, **_reading(looks, load().frames))
+    try:
+        return replace(open_media(one.read(), **_reading(looks, load().frames)), source=one.name)
+    except InputError as error:
+        raise InputError(error.code, str(error).replace("<bytes>", one.name, 1)) from None
+
+
+def _reading(looks: MediaOptions, frames: int) -> dict[str, Any]:
+    return {
+        "frames": looks.frames or frames,
+        "sampling": looks.sampling,
+        "seed": looks.seed or 0,
+        "respect_exif": not looks.no_exif,
+        "max_pixels": looks.max_pixels,
+    }
 
 
 def _answered(media: Sequence[Media], load: Load, looks: MediaOptions, work: Work) -> list[Any]:

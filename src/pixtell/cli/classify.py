@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from pixtell.cli import batches
-from pixtell.cli.options import AsJson, Inputs, MediaOptions, ModelOptions
+from pixtell.cli.options import AsJson, InputChoice, Inputs, MediaOptions, ModelOptions
 from pixtell.cli.output import Report
 from pixtell.errors import ConfigError, InputError
 
@@ -36,6 +36,7 @@ def classify(
     inputs: Inputs,
     media: MediaOptions,
     model: ModelOptions,
+    find: InputChoice,
     label: Labels = None,
     labels: LabelFile = None,
     top: Top = 5,
@@ -52,9 +53,10 @@ def classify(
     chosen = [*(label or []), *(read_labels(labels) if labels is not None else [])]
     if not chosen:
         raise ConfigError("labels are missing: give --label dog --label cat, or --labels FILE")
-    told = Report(as_json, sources=len(inputs) > 1)
+    items = batches.listed(inputs, find.options())
+    told = Report(as_json, sources=len(items) > 1)
     return batches.run(
-        inputs,
+        items,
         model,
         media,
         lambda captioner, encoded: captioner.classify(encoded, chosen, question=question),

@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 import pixtell
-from pixtell.cli import ask, caption, classify, convert, models, train, verify
+from pixtell.cli import ask, caption, classify, convert, eval, models, predict, score, train, verify
 from pixtell.cli.options import grouped
 from pixtell.cli.output import say
 from pixtell.errors import ConfigError, PixtellError
@@ -41,6 +41,9 @@ for name, module in {
     "convert": convert,
     "verify": verify,
     "train": train,
+    "predict": predict,
+    "score": score,
+    "eval": eval,
 }.items():
     app.command(name, epilog=module.EXAMPLE)(grouped(getattr(module, name)))
 

@@ -22,18 +22,18 @@ from pixtell.config import BUNDLED, DecodeOptions
 from pixtell.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pixtell.batch.inputs import InputOptions
     from pixtell.captioner import Captioner
 
 BEAMS = DecodeOptions().beams
 
-MODEL, FRAMES, SEARCH, FILES = "Model", "Frames", "Search", "Model files"
+MODEL, INPUTS, FRAMES, SEARCH, FILES = "Model", "Inputs", "Frames", "Search", "Model files"
 
 Inputs = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT",
-        help="Photos, clips, or - for standard input. A folder is one clip, its pictures are the frames; for many "
-        "photos write folder/*.jpg",
+        help="Photos, clips, folders of them, or - for standard input.",
         show_default=False,
     ),
 ]
@@ -116,9 +116,45 @@ class ModelOptions(CheckpointOptions, _Answering):
                 f"{BUNDLED} answers, a small model for trying things out; name a serious one for serious work, "
                 "as in --model microsoft/git-large-coco (see pixtell models)"
             )
+        return self.load_on(self.device)
+
+    def load_on(self, device: str) -> Captioner:
+        """Load the model on a device."""
         from pixtell.captioner import load
 
-        return load(self.model, self.device, self.dtype, batch_size=self.batch_size, **self.keywords())
+        return load(self.model, device, self.dtype, batch_size=self.batch_size, **self.keywords())
+
+
+@dataclass(frozen=True)
+class InputChoice:
+    """How inputs are found."""
+
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Look into folders within folders.", rich_help_panel=INPUTS)
+    ] = False
+    as_clip: Annotated[
+        bool,
+        typer.Option("--as-clip", help="A folder is one clip, its pictures are the frames.", rich_help_panel=INPUTS),
+    ] = False
+    column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The column of tables that holds paths or bytes.", rich_help_panel=INPUTS),
+    ] = None
+    allow_urls: Annotated[
+        bool, typer.Option("--allow-urls", help="Fetch http and https addresses.", rich_help_panel=INPUTS)
+    ] = False
+
+    def options(self, outputs: tuple[str, ...] = ()) -> InputOptions:
+        """As `list_items` takes them; `outputs` are files of ours that are never inputs."""
+        from pixtell.batch.inputs import InputOptions
+
+        return InputOptions(
+            recursive=self.recursive,
+            folder_is_clip=self.as_clip,
+            column=self.column,
+            allow_urls=self.allow_urls,
+            outputs=outputs,
+        )
 
 
 @dataclass(frozen=True)
@@ -195,6 +231,13 @@ class SearchOptions:
             metavar="TEXT", help="Say this text or another choice, nothing else. Repeatable.", rich_help_panel=SEARCH
         ),
     ] = None
+    start_with: Annotated[
+        str, typer.Option(metavar="WORDS", help="The text goes on from these words.", rich_help_panel=SEARCH)
+    ] = ""
+    no_text: Annotated[
+        bool,
+        typer.Option("--no-text", help="Don't read out writing, which is often made up.", rich_help_panel=SEARCH),
+    ] = False
     no_repeat_ngram: Annotated[
         int,
         typer.Option(
@@ -238,6 +281,8 @@ class SearchOptions:
             banned=tuple(self.ban or ()),
             no_repeat_ngram=self.no_repeat_ngram,
             choices=tuple(self.choice or ()),
+            start_with=self.start_with,
+            no_text=self.no_text,
         )
 
 

@@ -13,8 +13,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -88,21 +87,6 @@ def put_json(content: dict[str, Any]) -> None:
 def say(message: str) -> None:
     """Tell the person something that is not a result."""
     print(f"pixtell: {message}", file=sys.stderr, flush=True)
-
-
-@contextmanager
-def progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr, moved by calling it with how many inputs are done; only where it disturbs nothing."""
-    if total < 2 or not sys.stderr.isatty() or sys.stdout.isatty():
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda done: bar.advance(task, done)
 
 
 def printable(text: str) -> str:

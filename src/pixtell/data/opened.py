@@ -10,7 +10,7 @@ import hashlib
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import IO, Literal, Protocol
 
 from pixtell.errors import InputError, MissingExtraError
 from pixtell.media import Media, open_media
@@ -42,8 +42,12 @@ def open_place(place: Place, name: str, looks: Looks, least_side: int = 0) -> tu
     `least_side` as in `open_media`. Raises `InputError` and `MissingExtraError`.
     """
     content = place.read()
-    media = _opened(io.BytesIO(content), name, looks, least_side)
-    return replace(media, source=name), hashlib.sha256(content).hexdigest()
+    return open_file(io.BytesIO(content), name, looks, least_side), hashlib.sha256(content).hexdigest()
+
+
+def open_file(file: IO[bytes], name: str, looks: Looks, least_side: int = 0) -> Media:
+    """Open what an open file holds; messages call it `name`. Raises `InputError` and `MissingExtraError`."""
+    return replace(_opened(file, name, looks, least_side), source=name)
 
 
 def open_folder(folder: Path, looks: Looks, least_side: int = 0) -> tuple[Media, str]:
@@ -57,7 +61,7 @@ def open_folder(folder: Path, looks: Looks, least_side: int = 0) -> tuple[Media,
     return _opened(folder, str(folder), looks, least_side), digest.hexdigest()
 
 
-def _opened(source: io.BytesIO | Path, name: str, looks: Looks, least_side: int) -> Media:
+def _opened(source: IO[bytes] | Path, name: str, looks: Looks, least_side: int) -> Media:
     try:
         return open_media(
             source,

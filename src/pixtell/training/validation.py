@@ -1,7 +1,7 @@
 """What a run looks at on the way: loss, sample captions beside their references, exact answers.
 
 In: validation rows. Out: a dict of numbers for the log, and lines for the person who watches. A caption is judged by
-eye here and by `benchmarks/quality.py` in numbers; a warning says when all sample captions are alike.
+eye here and by `pixtell eval` in numbers; a warning says when all sample captions are alike.
 """
 
 from __future__ import annotations

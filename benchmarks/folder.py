@@ -1,0 +1,254 @@
+"""Speed of captioning a folder, end to end: from JPEGs on disk to rows on disk, ours beside a plain transformers loop.
+
+    python benchmarks/folder.py                                  # git-base: 500 JPEGs of 640x480, greedy and 4 beams
+    python benchmarks/folder.py --phone                          # pixtell-mini: 12-megapixel photos of a phone
+    python benchmarks/folder.py --size tiny --pictures 24        # does it work at all
+
+Both sides hold the same random weights and write exactly 20 tokens a picture. The plain loop is what people write:
+batches of 8, Pillow, transformers' processor, `generate`, a line of JSON; in float32 and in bfloat16, the better one
+counts. Ours is the job of `pixtell caption FOLDER -o rows.jsonl`, with its journal and its processes that open pictures
+ahead; `model alone` is the same without opening anything. The sides take turns. The last line of stdout is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from generate import NEW_TOKENS, SIZES, random_checkpoint, their_model
+from PIL import Image
+
+import pixtell
+from pixtell.batch.decode import OVERSIZE, Seen, Wish, see, seen_ahead
+from pixtell.batch.devices import Here
+from pixtell.batch.inputs import list_items
+from pixtell.batch.journal import Journal
+from pixtell.batch.output import OutputOptions
+from pixtell.batch.outputs import open_outputs
+from pixtell.batch.row import Row
+from pixtell.batch.run import Job, run_job
+from pixtell.batch.work import Work
+from pixtell.captioner import Captioner
+from pixtell.checkpoint.convert import save_checkpoint
+from pixtell.config import DecodeOptions
+from pixtell.data.opened import Looks
+
+BATCH = 8
+PART = 32
+OURS, THEIRS = ("float32", "bfloat16", "int8"), ("float32", "bfloat16")
+PHONE = (4000, 3000)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Pictures a second of one way to do it, the median of the repeats, and all of them."""
+
+    side: str
+    dtype: str
+    beams: int
+    a_second: float
+    repeats: tuple[float, ...]
+
+
+def write_photos(folder: Path, count: int, size: tuple[int, int]) -> None:
+    """JPEGs with large and small shapes in them, about as many bytes as photos have."""
+    for number in range(count):
+        generator = np.random.default_rng(number)
+        picture = np.zeros((size[1], size[0], 3), np.float32)
+        for scale, strength in ((8, 90), (40, 50), (size[0] // 3, 14)):
+            coarse = generator.normal(0, strength, (scale * size[1] // size[0] + 2, scale + 2, 3)) + 40
+            tiles = [Image.fromarray(coarse[..., c].astype(np.float32)).resize(size) for c in range(3)]
+            picture += np.stack([np.asarray(tile) for tile in tiles], axis=-1)
+        Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(folder / f"{number:04}.jpg", quality=88)
+
+
+def write_model(folder: Path, size: str) -> str:
+    """A model of random weights in our layout, with a vocabulary of made-up words."""
+    checkpoint = random_checkpoint(SIZES[size])
+    text = checkpoint.config.text
+    vocabulary = [f"w{number}" for number in range(text.vocab_size)]
+    vocabulary[1] = "[UNK]"
+    vocabulary[text.pad_id], vocabulary[text.cls_id], vocabulary[text.sep_id] = "[PAD]", "[CLS]", "[SEP]"
+    named = type(checkpoint)(checkpoint.config, checkpoint.state, tuple(vocabulary))
+    return str(save_checkpoint(named, folder / "model"))
+
+
+def work_of(beams: int) -> Work:
+    return Work(DecodeOptions(beams=beams, min_new_tokens=NEW_TOKENS, max_new_tokens=NEW_TOKENS))
+
+
+def our_job(captioner: Captioner, work: Work, photos: Path, out: Path, workers: int) -> float:
+    """Seconds from a folder of photos to rows on disk."""
+    wish = Wish(Looks(), captioner.config.pixels)
+    listing = list_items([str(photos)])
+    outputs = open_outputs([str(out / "rows.jsonl")], OutputOptions(settings="{}"))
+
+    def ahead(items: Sequence[Any]) -> Any:
+        return seen_ahead(items, wish, workers, 2 * PART)
+
+    job = Job(listing.items, (), outputs, ahead, Here(captioner, work).tell, PART)
+    start = time.perf_counter()
+    with Journal(out / "journal", {}) as journal:
+        summary = run_job(job, journal)
+    assert summary.ok == len(listing.items), summary
+    return time.perf_counter() - start
+
+
+def model_alone(captioner: Captioner, work: Work, photos: Path) -> Callable[[], float]:
+    """Seconds for the same pictures when they are open already."""
+    wish = Wish(Looks(), captioner.config.pixels)
+    seen = [see(item, wish) for item in list_items([str(photos)]).items]
+    tell: Callable[[Sequence[Seen]], Future[list[Row]]] = Here(captioner, work).tell
+
+    def run() -> float:
+        start = time.perf_counter()
+        for place in range(0, len(seen), PART):
+            tell(seen[place : place + PART]).result()
+        return time.perf_counter() - start
+
+    return run
+
+
+def their_loop(model: Any, size: int, beams: int, photos: Path, out: Path) -> float:
+    """Seconds of the loop that people write around transformers."""
+    from transformers import CLIPImageProcessor
+
+    processor = CLIPImageProcessor(
+        size={"shortest_edge": size}, crop_size={"height": size, "width": size}, resample=Image.Resampling.BICUBIC
+    )
+    paths = sorted(photos.iterdir())
+    start = time.perf_counter()
+    with (out / "theirs.jsonl").open("w") as file, torch.inference_mode():
+        for place in range(0, len(paths), BATCH):
+            images = [Image.open(path).convert("RGB") for path in paths[place : place + BATCH]]
+            pixels = processor(images=images, return_tensors="pt").pixel_values.to(model.dtype)
+            ids = model.generate(
+                pixel_values=pixels,
+                num_beams=beams,
+                do_sample=False,
+                min_new_tokens=NEW_TOKENS,
+                max_new_tokens=NEW_TOKENS,
+                pad_token_id=0,
+            )
+            for path, row in zip(paths[place : place + BATCH], ids.tolist(), strict=True):
+                file.write(json.dumps({"name": str(path), "ids": row}) + "\n")
+    return time.perf_counter() - start
+
+
+def compare(options: argparse.Namespace, folder: Path, model: str, beams: int) -> list[Rate]:
+    """All sides in turn, the order turned round at each repeat."""
+    photos = folder / "photos"
+    checkpoint = random_checkpoint(SIZES[options.size])
+    size = checkpoint.config.pixels.size if options.size == "base" else checkpoint.config.vision.image_size
+    sides: dict[tuple[str, str], Callable[[], float]] = {}
+    for dtype in options.theirs:
+        theirs = their_model(checkpoint, getattr(torch, dtype))
+        sides["transformers", dtype] = lambda m=theirs: their_loop(m, size, beams, photos, folder)  # type: ignore[misc]
+    for dtype in options.ours:
+        captioner = pixtell.load(model, dtype=dtype, batch_size=BATCH)
+        sides["pixtell", dtype] = lambda c=captioner: our_job(  # type: ignore[misc]
+            c, work_of(beams), photos, Path(tempfile.mkdtemp(dir=folder)), options.workers
+        )
+        sides["pixtell, model alone", dtype] = model_alone(captioner, work_of(beams), photos)
+    return timed(sides, beams, len(list(photos.iterdir())), options.repeats)
+
+
+def timed(sides: dict[tuple[str, str], Callable[[], float]], beams: int, pictures: int, repeats: int) -> list[Rate]:
+    order, seconds = list(sides), {key: list[float]() for key in sides}
+    for _ in range(repeats):
+        for key in order:
+            seconds[key].append(sides[key]())
+            print(f"{beams} beams, {key[0]}, {key[1]}: {pictures / seconds[key][-1]:.2f} a second", file=sys.stderr)
+        order.reverse()
+    return [
+        Rate(*key, beams, round(pictures / statistics.median(s), 3), tuple(round(pictures / one, 3) for one in s))
+        for key, s in seconds.items()
+    ]
+
+
+def phone(options: argparse.Namespace, folder: Path) -> list[Rate]:
+    """pixtell-mini on photos of 12 megapixels, decoded near its size."""
+    sides: dict[tuple[str, str], Callable[[], float]] = {}
+    for dtype in options.ours:
+        captioner = pixtell.load("pixtell-mini", dtype=dtype, batch_size=options.batch)
+        for beams in (1, 4):
+            sides[f"pixtell-mini, {beams} beams", dtype] = lambda c=captioner, b=beams: our_job(  # type: ignore[misc]
+                c, Work(DecodeOptions(beams=b)), folder / "photos", Path(tempfile.mkdtemp(dir=folder)), options.workers
+            )
+    return timed(sides, 0, len(list((folder / "photos").iterdir())), options.repeats)
+
+
+def ratios(rates: Sequence[Rate]) -> dict[str, float]:
+    """For each number of beams: ours over theirs, each in its better dtype, and the share that opening costs."""
+    found = {}
+    for beams in sorted({rate.beams for rate in rates}):
+        best = {}
+        for rate in rates:
+            if rate.beams == beams and rate.a_second > best.get(rate.side, rate).a_second - 1e-9:
+                best[rate.side] = rate
+        if {"transformers", "pixtell"} <= best.keys():
+            found[f"faster_{beams}_beams"] = round(best["pixtell"].a_second / best["transformers"].a_second, 2)
+        if "pixtell" in best:
+            alone = next(
+                r for r in rates if (r.side, r.dtype, r.beams) == ("pixtell, model alone", best["pixtell"].dtype, beams)
+            )
+            found[f"of_model_alone_{beams}_beams"] = round(best["pixtell"].a_second / alone.a_second, 3)
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Speed of captioning a folder.")
+    parser.add_argument("--size", choices=SIZES, default="base", help="git-base, or a tiny model to try the script")
+    parser.add_argument("--phone", action="store_true", help="pixtell-mini on 12-megapixel photos instead")
+    parser.add_argument("--pictures", type=int, help="how many photos (500, or 60 of 12 megapixels)")
+    parser.add_argument("--beams", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--ours", nargs="+", choices=OURS, default=OURS, help="number types on our side")
+    parser.add_argument("--theirs", nargs="*", choices=THEIRS, default=THEIRS, help="number types of transformers")
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="processes that open pictures")
+    parser.add_argument("--batch", type=int, default=16, help="of pixtell-mini")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "photos").mkdir()
+        pictures = options.pictures or (60 if options.phone else 500)
+        write_photos(folder / "photos", pictures, PHONE if options.phone else (640, 480))
+        rates = phone(options, folder) if options.phone else []
+        model = "" if options.phone else write_model(folder, options.size)
+        for beams in () if options.phone else options.beams:
+            rates += compare(options, folder, model, beams)
+        kilobytes = statistics.mean(path.stat().st_size for path in (folder / "photos").iterdir()) / 1000
+    report = {
+        "benchmark": "folder",
+        "size": "pixtell-mini" if options.phone else options.size,
+        "pictures": pictures,
+        "kilobytes_a_picture": round(kilobytes),
+        "jpeg_scale_keeps": OVERSIZE,
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "torch": torch.__version__,
+        "pictures_a_second": [
+            {"side": r.side, "dtype": r.dtype, "beams": r.beams, "median": r.a_second, "all": r.repeats} for r in rates
+        ],
+        **ratios(rates),
+    }
+    print(json.dumps(report))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
