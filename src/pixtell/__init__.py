@@ -11,8 +11,9 @@
 
        model.py = vision + prefix + decoder      captioner.py = the whole column: encode, caption, ask, classify, stream
 
-       checkpoint/  files <-> model              training/  batches -> better weights         cli/  the commands
-       data/        rows -> batches
+       checkpoint/  files <-> model              training/    batches -> better weights       cli/  the commands
+       data/        rows -> batches              evaluation/  predictions -> scores
+       batch/       folders and shards -> rows on disk, resumable
 
     >>> import pixtell
     >>> captioner = pixtell.load()

@@ -81,7 +81,7 @@ def test_a_batch_that_fails_is_done_one_by_one(
     folder.mkdir()
     for number in range(7):
         Image.new("RGB", (40, 40), (30 * number, 0, 0)).save(folder / f"{number}.png")
-    outcome = run("caption", photos[0], clip, folder, photos[1], *tiny, "--frames", "7", "--json")
+    outcome = run("caption", photos[0], clip, folder, photos[1], *tiny, "--frames", "7", "--json", "--as-clip")
     rows = outcome.objects
     assert [row.get("code") for row in rows] == [None, "frames", "frames", None]
     assert rows[0]["text"] == run("caption", photos[0], *tiny, "--json").objects[0]["text"]

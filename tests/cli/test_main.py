@@ -16,7 +16,7 @@ from pixtell.cli.main import app
 
 from .conftest import Run
 
-COMMANDS = ["caption", "ask", "classify", "models", "convert", "verify", "train"]
+COMMANDS = ["caption", "ask", "classify", "models", "convert", "verify", "train", "predict", "score", "eval"]
 PIXTELL = [sys.executable, "-m", "pixtell"]
 
 

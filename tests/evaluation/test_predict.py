@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import tiny_data
-from pixtell.data.dataset import Dataset, open_dataset
 
 import pixtell
 from pixtell.captioner import Captioner
 from pixtell.config import DecodeOptions
+from pixtell.data.dataset import Dataset, open_dataset
 from pixtell.data.opened import Looks
 from pixtell.errors import ConfigError
 from pixtell.evaluation.predict import describe_run, items_of, predict, task_of

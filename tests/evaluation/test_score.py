@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pixtell.data.dataset import Dataset, Problem
 
+from pixtell.data.dataset import Dataset, Problem
 from pixtell.data.row import Question, Row
 from pixtell.errors import ConfigError, InputError
 from pixtell.evaluation.predictions import Prediction, Predictions

@@ -60,12 +60,19 @@ class InputOptions:
 
 @dataclass(frozen=True)
 class Listing:
-    """What was found: items in their order, a row for each name that can't be used, and (suffix, count) of the files
+    """What was found, in order: items, and a row for each name that can't be used; and (suffix, count) of the files
     that are neither photos nor clips, the most frequent first."""
 
-    items: tuple[Item, ...]
-    problems: tuple[Row, ...]
+    found: tuple[Item | Row, ...]
     passed_over: tuple[tuple[str, int], ...]
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        return tuple(one for one in self.found if isinstance(one, Item))
+
+    @property
+    def problems(self) -> tuple[Row, ...]:
+        return tuple(one for one in self.found if isinstance(one, Row))
 
 
 def list_items(named: Sequence[str], options: InputOptions | None = None, stdin: IO[bytes] | None = None) -> Listing:
@@ -80,10 +87,10 @@ def list_items(named: Sequence[str], options: InputOptions | None = None, stdin:
     lister = _Lister(options, stdin, alone=len(named) == 1)
     for name in dict.fromkeys(named):
         lister.add_named(name)
-    names = {item.name for item in lister.items} if lister.problems else set()
-    problems = tuple(row for row in lister.problems.values() if row.name not in names)  # one named twice has one row
+    names = {one.name for one in lister.found if isinstance(one, Item)} if lister.problems else set()
+    found = tuple(one for one in lister.found if isinstance(one, Item) or one.name not in names)  # named twice: one row
     passed = sorted(lister.passed_over.items(), key=lambda pair: (-pair[1], pair[0]))
-    return Listing(tuple(lister.items), problems, tuple(passed))
+    return Listing(found, tuple(passed))
 
 
 class _Lister:
@@ -96,8 +103,8 @@ class _Lister:
         self._folders = Folders(recursive=options.recursive, as_clips=options.folder_is_clip)
         self._parents: dict[str, _Parent] = {}  # a folder as it was named
         self._listed: dict[str, set[str]] = {}  # a folder without links -> names of files in it
-        self.items: list[Item] = []
-        self.problems: dict[str, Row] = {}
+        self.found: list[Item | Row] = []
+        self.problems: set[str] = set()  # names of those that can't be used
         self.passed_over: Counter[str] = Counter()
         for path in options.outputs:
             self._is_new(path)
@@ -130,7 +137,7 @@ class _Lister:
 
     def _add_pattern(self, pattern: str) -> None:
         """What matches, as the shell would have named it, but other kinds of files are passed over."""
-        before, passed = len(self.items), self.passed_over.total()
+        before, passed = len(self.found), self.passed_over.total()
         paths, fixed = expand(pattern), len(fixed_part(pattern))
         for path in paths:
             if os.path.isdir(path) or kind_of(path) not in ("media", "other", "unknown"):
@@ -141,7 +148,7 @@ class _Lister:
                 self.passed_over[suffix_of(path)] += 1
         if not paths:
             self._refuse(pattern, InputError("missing", f"{pattern}: no file matches this pattern"))
-        elif len(self.items) == before and self.passed_over.total() - passed == len(paths):
+        elif len(self.found) == before and self.passed_over.total() - passed == len(paths):
             line = f"{pattern}: none of the {len(paths):,} files that match is a photo or clip"
             self._refuse(pattern, InputError("no_pictures", line))
 
@@ -189,7 +196,7 @@ class _Lister:
             self._refuse(url, InputError("unsupported", f"{url}: addresses are fetched only with --allow-urls"))
         elif self._is_new(url, folder="://"):
             relative = safe_relative(url.partition("://")[2])
-            self.items.append(Item(url, Address(url, self._options.fetching), relative))
+            self.found.append(Item(url, Address(url, self._options.fetching), relative))
 
     # ---- what they hold
 
@@ -236,7 +243,7 @@ class _Lister:
 
     def _take_from(self, name: str, source: Callable[[], Iterator[Found]], *, container: bool = False) -> None:
         """Everything that `source` gives; an error of it is the problem of `name`."""
-        before = len(self.items), len(self.problems), self.passed_over.total()
+        before = len(self.found), self.passed_over.total()
         base = _Base(os.path.dirname(name)) if container else None
         try:
             links = 0
@@ -249,23 +256,28 @@ class _Lister:
         except InputError as error:
             self._refuse(name, error)
             return
-        if container and not links and before[:2] == (len(self.items), len(self.problems)):
-            others = self.passed_over.total() - before[2]
+        if container and not links and before[0] == len(self.found):
+            others = self.passed_over.total() - before[1]
             line = f"{name}: no photos or clips in it ({others:,} other members)"
             self._refuse(name, InputError("no_pictures", line))
 
     def _take(self, found: Found) -> None:
         if isinstance(found, Row):
-            self.problems.setdefault(found.name, found)
+            self._add_problem(found)
         elif isinstance(found, PassedOver):
             self.passed_over[found.suffix] += 1
         elif isinstance(found, Item) and (
             not isinstance(found.place, (File, FrameFolder)) or self._is_new(found.place.path)
         ):
-            self.items.append(found)
+            self.found.append(found)
 
     def _refuse(self, name: str, error: InputError) -> None:
-        self.problems.setdefault(name, problem(name, error))
+        self._add_problem(problem(name, error))
+
+    def _add_problem(self, row: Row) -> None:
+        if row.name not in self.problems:
+            self.problems.add(row.name)
+            self.found.append(row)
 
     def _is_new(self, path: str, folder: str | None = None) -> bool:
         """Whether a file was not listed before, under this name or another that leads to the same folder."""

@@ -175,9 +175,10 @@ def stamp_of(path: str, name: str) -> tuple[int, int]:
 
 
 def _unreadable(path: str, name: str, error: Exception) -> InputError:
+    where = "" if path == name else f" ({path})"
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return InputError("missing", f"{name}: no such file ({path})")
-    return InputError("unreadable", f"{name}: {getattr(error, 'strerror', None) or error} ({path})")
+        return InputError("missing", f"{name}: no such file{where}")
+    return InputError("unreadable", f"{name}: {getattr(error, 'strerror', None) or error}{where}")
 
 
 def printable(text: str) -> str:

@@ -18,7 +18,7 @@ from pixtell.cli.options import MediaOptions, ModelOptions
 from pixtell.cli.output import Report, put, say
 from pixtell.cli.progress import State, progress
 from pixtell.config import DecodeOptions
-from pixtell.errors import InputError, MissingExtraError, PixtellError
+from pixtell.errors import ConfigError, InputError, MissingExtraError, PixtellError
 
 if TYPE_CHECKING:
     from pixtell.batch.inputs import InputOptions
@@ -41,10 +41,12 @@ def listed(inputs: Sequence[str], options: InputOptions) -> list[Item | Row]:
     """The photos and clips that are meant, and a row for each name that can't be used. Raises `ConfigError`."""
     from pixtell.batch.inputs import list_items
 
+    if list(inputs).count("-") > 1:
+        raise ConfigError(f"-: standard input holds one photo or clip, but is named {list(inputs).count('-')} times")
     listing = list_items(inputs, options)
-    if len(listing.items) >= MANY:
-        say(f"{len(listing.items):,} inputs: -o captions.jsonl keeps the captions, and goes on where it was stopped")
-    return [*listing.items, *listing.problems]
+    if len(listing.found) >= MANY:
+        say(f"{len(listing.found):,} inputs: -o captions.jsonl keeps the captions, and goes on where it was stopped")
+    return list(listing.found)
 
 
 def run(

@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 import pixtell
-from pixtell.cli import ask, caption, classify, convert, eval, models, predict, score, train, verify
+from pixtell.cli import ask, caption, classify, convert, data, eval, models, predict, score, train, verify
 from pixtell.cli.options import grouped
 from pixtell.cli.output import say
 from pixtell.errors import ConfigError, PixtellError
@@ -46,6 +46,7 @@ for name, module in {
     "eval": eval,
 }.items():
     app.command(name, epilog=module.EXAMPLE)(grouped(getattr(module, name)))
+app.add_typer(data.app, name="data")
 
 
 def _print_version(wanted: bool) -> None:
