@@ -152,3 +152,30 @@ def test_select_and_join_media() -> None:
     assert alone.num_rows == 0 and torch.equal(alone.visual_keys, first.visual_keys)
     with pytest.raises(AssertionError, match=r"caches of \[5, 6\] visual tokens"):
         KVCache.join([first, empty_cache(visual=6)])
+
+
+def test_what_was_split_is_joined_without_a_copy() -> None:
+    whole = empty_cache(media=4)
+    parts = whole.split()
+    assert [part.num_media for part in parts] == [1, 1, 1, 1]
+    assert all(torch.equal(part.visual_keys[:, 0], whole.visual_keys[:, place]) for place, part in enumerate(parts))
+    for count in (2, 3, 4):
+        joined = KVCache.join(parts[:count])
+        assert joined.visual_values.data_ptr() == whole.visual_values.data_ptr()
+        assert torch.equal(joined.visual_values, whole.visual_values[:, :count])
+    other = empty_cache(media=4, seed=1).split()
+    for order in ([1, 0], [1, 2], [0, 2], [0, 0]):
+        joined = KVCache.join([parts[place] for place in order])
+        assert torch.equal(joined.visual_keys, whole.visual_keys[:, order])
+    mixed = KVCache.join([parts[0], other[1]])
+    assert torch.equal(mixed.visual_keys, torch.cat([parts[0].visual_keys, other[1].visual_keys], dim=1))
+
+
+def test_text_beside_bfloat16_is_float32() -> None:
+    plain = empty_cache()
+    cache = KVCache(plain.visual_keys.bfloat16(), plain.visual_values.bfloat16()).rows([0, 1], capacity=4)
+    assert cache.text_keys.dtype == cache.text_values.dtype == torch.float32
+    cache.write(0, numbered(2, 1).bfloat16(), numbered(2, 1).bfloat16())
+    cache.advance(torch.tensor([1, 0]))
+    cache.write(0, numbered(2, 1, start=1).bfloat16(), numbered(2, 1, start=1).bfloat16())
+    assert cache.text_keys[0, 0, 0, :2, 0].tolist() == [0, 1] and cache.text_values[0, 1, 0, 0, 0] == 101

@@ -258,3 +258,10 @@ def test_media_may_be_opened_before(photos: list[Path]) -> None:
 
 def test_batches_keep_the_order_within_a_key() -> None:
     assert list(batches([3, 1, 5, 2, 4, 7], lambda n: n % 2, 2)) == [[3, 1], [5, 7], [2, 4]]
+
+
+def test_the_digest_is_of_the_weights(tiny_model: Path) -> None:
+    one, same, other = (pixtell.load(str(tiny_model)) for _ in range(3))
+    next(other.model.parameters()).data.view(-1)[0] += 1e-3
+    assert one.sha256 == same.sha256
+    assert len({one.sha256, other.sha256, pixtell.load(str(tiny_model), dtype="bfloat16").sha256}) == 3

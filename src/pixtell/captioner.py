@@ -9,10 +9,13 @@ A list is always several inputs. A clip given as a list of frames goes through `
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import IO, Any, TypeVar, overload
 
 import numpy as np
@@ -22,7 +25,7 @@ from PIL import Image
 from pixtell.cache import KVCache
 from pixtell.checkpoint.convert import Pixels, build_model, load_checkpoint
 from pixtell.config import BUNDLED, DecodeOptions, ModelConfig
-from pixtell.decoding.filters import Banned, Filter, TrieConstraint, TrieNode
+from pixtell.constraints import closed_list, filters_of
 from pixtell.decoding.loop import Prompt, generate, stream
 from pixtell.decoding.scoring import score_continuations
 from pixtell.decoding.strategies import Hypothesis
@@ -30,17 +33,20 @@ from pixtell.errors import ConfigError, InputError
 from pixtell.media import Media, open_media
 from pixtell.model import GitModel
 from pixtell.pixels import to_pixels
+from pixtell.placement import choose_device, choose_dtype, number_type, ready
 from pixtell.results import Answer, Caption, Classification, LabelScore
 from pixtell.tokenizer import Tokenizer
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 Item = TypeVar("Item")
 Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
 class EncodedMedia:
-    """A photo or clip after everything that doesn't depend on text: its visual keys and values in every layer."""
+    """A photo or clip after everything that doesn't depend on text: its visual keys and values in every layer.
+
+    Those encoded together share memory, which is freed with the last of them.
+    """
 
     source: str
     cache: KVCache = field(repr=False)
@@ -83,9 +89,24 @@ class Captioner:
         return self.model.config
 
     @property
+    def dtype(self) -> str:
+        """What the model computes in: `float32`, `bfloat16`, `float16` or `int8`."""
+        return number_type(self.model)
+
+    @property
     def frames(self) -> int:
         """Frames taken of a clip unless told otherwise: the model's temporal embeddings, or 1 for a picture model."""
         return self.config.frames or 1
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of the model as it computes: config, vocabulary, and every tensor by name, type, shape, bytes."""
+        digest = hashlib.sha256(json.dumps(asdict(self.config), sort_keys=True).encode())
+        digest.update("\n".join(self.tokenizer.vocabulary).encode())
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
 
     @overload
     def encode(
@@ -177,7 +198,7 @@ class Captioner:
         probabilities are among the labels given (paper 4.5 generates the class name; scoring all names also ranks
         the rest). Thousands of labels are fine: shared beginnings are computed once.
         """
-        ids = self._closed_list("labels", labels)
+        ids = closed_list("labels", labels, self.tokenizer)
         prompt = self.tokenizer.prompt(question)
         results = []
         encoded = self._encoded(media)
@@ -203,7 +224,7 @@ class Captioner:
         prompt = Prompt(0, self.tokenizer.prompt(question))
         ids: list[int] = []
         told = 0
-        for _, token in stream(self.model, medium.cache, [prompt], options, self._filters(options)):
+        for _, token in stream(self.model, medium.cache, [prompt], options, filters_of(options, self.tokenizer)):
             ids.append(token)
             # A lone apostrophe may still close up with what comes next ("dog '" -> "dog's"), so it waits.
             settled = self.tokenizer.decode(ids).removesuffix(" '")
@@ -225,12 +246,14 @@ class Captioner:
         for place, one in enumerate(opened):
             if isinstance(one, Media):
                 self._check_frames(one, resample_frames)
-                waiting.append((place, one.source, to_pixels(one.frames, self.config.pixels, one.source)))
+                fitted = one.fitted == self.config.pixels
+                pixels_FCHW = to_pixels(one.frames, self.config.pixels, one.source, fitted=fitted)
+                waiting.append((place, one.source, pixels_FCHW))
         for batch in batches(waiting, lambda item: item[2].shape, self.batch_size):
             pixels_BFCHW = torch.stack([pixels for _, _, pixels in batch]).to(parameter.device, parameter.dtype)
             cache = self.model.prefill(self.model.see(pixels_BFCHW, resample_frames=resample_frames))
-            for number, (place, source, _) in enumerate(batch):
-                results[place] = EncodedMedia(source, cache.select_media([number]))
+            for (place, source, _), own in zip(batch, cache.split(), strict=True):
+                results[place] = EncodedMedia(source, own)
         return [results[place] for place in range(len(opened))]
 
     def _check_frames(self, media: Media, resample_frames: bool) -> None:
@@ -250,7 +273,7 @@ class Captioner:
     def _search(self, requests: Sequence[tuple[EncodedMedia, str]], options: DecodeOptions) -> list[list[Hypothesis]]:
         """Search texts for (medium, question) pairs; those with equally many visual tokens share batches."""
         found: dict[int, list[Hypothesis]] = {}
-        filters = self._filters(options)
+        filters = filters_of(options, self.tokenizer)
         for batch in batches(list(enumerate(requests)), lambda item: item[1][0].visual_tokens, self.batch_size):
             # Questions about one medium share its place in the cache.
             media = list({id(medium): medium for _, (medium, _) in batch}.values())
@@ -260,15 +283,6 @@ class Captioner:
             texts = generate(self.model, cache, prompts, options, filters)
             found.update({number: text for (number, _), text in zip(batch, texts, strict=True)})
         return [found[number] for number in range(len(requests))]
-
-    def _filters(self, options: DecodeOptions) -> list[Filter]:
-        filters: list[Filter] = []
-        if phrases := tuple(ids for phrase in options.banned if (ids := tuple(self.tokenizer.encode(phrase)))):
-            filters.append(Banned(phrases))
-        if options.choices:
-            choices = TrieNode.of(self._closed_list("choices", options.choices))
-            filters.append(TrieConstraint(choices, self.tokenizer.sep_id))
-        return filters
 
     def _caption(self, medium: EncodedMedia, found: Sequence[Hypothesis]) -> Caption:
         best, *others = (
@@ -284,23 +298,6 @@ class Captioner:
             for text in found
         )
         return replace(best, alternatives=tuple(others))
-
-    def _closed_list(self, what: str, labels: Sequence[str]) -> list[tuple[int, ...]]:
-        """The token ids of texts to choose among, which must differ from each other and from nothing."""
-        if isinstance(labels, str) or not labels:
-            raise ConfigError(f"{what} must be a list of at least one text, got {labels!r}")
-        ids = [tuple(self.tokenizer.encode(label)) for label in labels]
-        first: dict[tuple[int, ...], str] = {}
-        problems = []
-        for label, pieces in zip(labels, ids, strict=True):
-            if not pieces:
-                problems.append(f"{label!r} has no letters")
-            elif pieces in first:
-                problems.append(f"{first[pieces]!r} and {label!r} are the same to the model")
-            first.setdefault(pieces, label)
-        if problems:
-            raise ConfigError.listing(what, problems)
-        return ids
 
 
 def load(
@@ -319,38 +316,16 @@ def load(
     """Load a model: None is the bundled one, else a released name, a hub name or a path (see `load_checkpoint`).
 
     `device` is `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`; `dtype` is `auto` (float32 on a CPU,
-    bfloat16 on a GPU that has it), `float32`, `bfloat16` or `float16`. Raises `CheckpointError` and `ConfigError`.
+    bfloat16 on a GPU that has it), `float32`, `bfloat16`, `float16`, or `int8` (on a CPU: the quickest there, its texts
+    are as good but not always the same; see `packed.py`). Raises `CheckpointError` and `ConfigError`.
     """
     place = choose_device(device)
-    number_type = choose_dtype(dtype, place)
+    weights = choose_dtype(dtype, place)
     checkpoint = load_checkpoint(
         name, pixels=pixels, revision=revision, cache_dir=cache_dir, offline=offline, vocab=vocab, preset=preset
     )
-    model = build_model(checkpoint, number_type).to(place)
+    model = ready(build_model(checkpoint, weights), place, dtype)
     return Captioner(model, Tokenizer(checkpoint.vocab), str(name or BUNDLED), batch_size)
-
-
-def choose_device(device: str) -> torch.device:
-    """The device meant by `device`; raises `ConfigError` when it isn't there."""
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        place = torch.device(device)
-        torch.empty(1, device=place)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {device!r} can't be used here: {str(error).splitlines()[0]}") from None
-    return place
-
-
-def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """The number type meant by `dtype` on `device`; raises `ConfigError` for an unknown one."""
-    if dtype == "auto":
-        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
-    if dtype not in DTYPES:
-        raise ConfigError(f"dtype must be auto, {', '.join(DTYPES)}, got {dtype!r}")
-    return DTYPES[dtype]
 
 
 def batches(items: Iterable[Item], key: Callable[[Item], Key], size: int) -> Iterator[list[Item]]:

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixtell.attention import attend
 from pixtell.cache import KVCache
 from pixtell.config import TextConfig
 from pixtell.prefix import prefix_mask
@@ -57,8 +58,14 @@ class Decoder(nn.Module):
 
     def prefill(self, visual_BPD: Tensor) -> KVCache:
         """Keys and values of the visual tokens of every layer, for any number of texts about them."""
-        keys, values = zip(*self.visual_layers(visual_BPD), strict=True)
-        return KVCache(torch.stack(keys), torch.stack(values))
+        cache: KVCache | None = None
+        for layer, (keys, values) in enumerate(self.visual_layers(visual_BPD)):
+            # Written into place layer by layer: stacking them all at the end would hold everything twice.
+            cache = cache or KVCache(*(part.new_empty(len(self.blocks), *part.shape) for part in (keys, values)))
+            cache.visual_keys[layer] = keys
+            cache.visual_values[layer] = values
+        assert cache is not None, "a decoder without layers"
+        return cache
 
     def step(self, ids_RT: Tensor, cache: KVCache, lengths_R: Tensor | None = None) -> Tensor:
         """Append T tokens to each row of the cache; returns logits_RV after the last of them.
@@ -98,8 +105,8 @@ class Decoder(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits over the vocabulary, [..., D] -> [..., V]."""
-        weight = self.word_embedding.weight if self.head.weight is None else self.head.weight
-        return F.linear(hidden, weight, self.head.bias)
+        logits: Tensor = self.head(hidden, self.word_embedding.weight)
+        return logits
 
 
 class Head(nn.Module):
@@ -110,6 +117,9 @@ class Head(nn.Module):
         shape = (config.vocab_size, config.width)
         self.weight = None if config.tied_head else nn.Parameter(nn.init.normal_(torch.empty(shape), std=INIT_STD))
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+
+    def forward(self, hidden: Tensor, embedding_VD: Tensor) -> Tensor:
+        return F.linear(hidden, embedding_VD if self.weight is None else self.weight, self.bias)
 
 
 class Block(nn.Module):
@@ -150,6 +160,8 @@ class Attention(nn.Module):
     def mix(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
         """Read `values` with `queries`, [B, H, T, d]; `mask` is True where reading is allowed."""
         dropout = self.dropout if self.training else 0.0
+        if mask is None and not dropout:
+            return attend(queries, keys, values)
         return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=dropout)
 
 
@@ -179,13 +191,13 @@ def attend_cached(queries_RHTd: Tensor, cache: KVCache, layer: int, mask: Tensor
     queries_RHTd = queries_RHTd * queries_RHTd.shape[-1] ** -0.5
 
     visual_scores = cache.by_row(cache.by_medium(queries_RHTd) @ visual_keys.transpose(-1, -2), length)  # R H T P
-    text_scores = queries_RHTd @ text_keys.transpose(-1, -2)  # R H T t
+    text_scores = queries_RHTd.to(text_keys.dtype) @ text_keys.transpose(-1, -2)  # R H T t
     if mask is not None:
         text_scores = text_scores.masked_fill(~mask, float("-inf"))
-    weights = torch.cat([visual_scores, text_scores], dim=-1).softmax(dim=-1)
+    weights = torch.cat([visual_scores, text_scores], dim=-1).softmax(dim=-1)  # the wider type of both
     visual_weights, text_weights = weights[..., : visual_keys.shape[2]], weights[..., visual_keys.shape[2] :]
-    visual_mix_RHTd = cache.by_row(cache.by_medium(visual_weights) @ visual_values, length)
-    mixed_RHTd: Tensor = visual_mix_RHTd + text_weights @ text_values
+    visual_mix_RHTd = cache.by_row(cache.by_medium(visual_weights.to(visual_values.dtype)) @ visual_values, length)
+    mixed_RHTd: Tensor = (visual_mix_RHTd + text_weights @ text_values).to(queries_RHTd.dtype)
     return mixed_RHTd
 
 

@@ -154,6 +154,34 @@ def test_a_sidecar_that_was_changed_by_hand_is_left_and_told(case: Case) -> None
     assert xmp.read_bytes() == before and case.sidecar(6).read_text() == "a cat"
 
 
+def test_what_a_person_put_where_nothing_was_is_left(case: Case) -> None:
+    case.apply(case.edit(2, ""))
+    case.sidecar(2).write_text("mine")
+    xmp = case.sidecar(2, "xmp")
+    xmp.write_bytes(case.sidecar(4, "xmp").read_bytes())
+    applied = case.apply(case.edit(2, "a dog"))
+    assert applied.made == 1 and len(applied.problems) == 2
+    assert case.sidecar(2).read_text() == "mine" and xmp.read_bytes() == case.sidecar(4, "xmp").read_bytes()
+
+
+def test_an_alternative_text_of_a_person_is_left(photos: Path, tmp_path: Path) -> None:
+    path = Case(photos, tmp_path / "out").sidecar(2, "xmp")
+    case = Case(photos, tmp_path / "out", "append", kinds=["xmp"])
+    path.parent.mkdir()
+    first = Case(photos, tmp_path / "first", kinds=["xmp"])
+    first.run()
+    path.write_bytes(first.sidecar(2, "xmp").read_bytes())
+    case.run()
+    content = path.read_text()
+    text = "a picture called 02.jpg, a picture called 02.jpg"
+    assert content.count(text) == 2, "the description and the alternative text, joined to what was there"
+    place = content.rindex(text)
+    path.write_text(content[:place] + "mine" + content[place + len(text) :])
+    before = path.read_bytes()
+    applied = case.apply(case.edit(2, "a dog"))
+    assert len(applied.problems) == 1 and path.read_bytes() == before
+
+
 def test_an_xmp_file_of_another_program_keeps_the_rest(photos: Path, tmp_path: Path) -> None:
     case = Case(photos, tmp_path / "out", "overwrite", kinds=["xmp"])
     path = case.sidecar(2, "xmp")

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from pixtell.batch.contact import side_for, thumbnail_of
 from pixtell.batch.edits import Edit, read_edits
+from pixtell.batch.item import Held, Item
 from pixtell.batch.row import Row
 
-from .contact_page import HOSTILE, ROWS, Elements, finished, written
+from .contact_page import HOSTILE, ROWS, Elements, finished, photo, written
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(not BROWSER, reason="no Chromium here to draw the page")
@@ -54,16 +56,24 @@ TELL = """
 """
 
 
+def small(number: int) -> bytes:
+    return photo((number % 256, number // 256 * 99, 0), (8, 8), "PNG")
+
+
+def digest_of(number: int) -> str:
+    return hashlib.sha256(small(number)).hexdigest()
+
+
 @pytest.fixture(scope="module")
 def three_hundred(tmp_path_factory: pytest.TempPathFactory) -> str:
     rows = [*ROWS, finished(Row(HOSTILE, text=HOSTILE, mean_logprob=-9.0))]
-    rows += [finished(Row(f"more/{n}.jpg", text=f"caption {n}", mean_logprob=-n / 300)) for n in range(293)]
+    rows += [finished(Row(f"more/{n}.jpg", text=f"caption {n}", mean_logprob=-n / 300), small(n)) for n in range(293)]
     return written(tmp_path_factory.mktemp("page"), rows)
 
 
 def test_a_browser_draws_it(three_hundred: str, tmp_path: Path) -> None:
     found = drawn(three_hundred, "", tmp_path)
-    assert [text for _, text in found.all("h1")] == ["photos"] and len(list(found.all("script"))) == 4
+    assert [text for _, text in found.all("h1")] == ["photos"] and len(list(found.all("script"))) == 6
     assert [text for _, text in found.all("output", id="count")] == ["300 inputs"]
     assert [text for _, text in found.all("p", id="lead")] == [
         "300 inputs · 298 ok · 1 skipped · 1 error · 1 to review"
@@ -75,7 +85,8 @@ def test_a_browser_draws_it(three_hundred: str, tmp_path: Path) -> None:
     labels = [at["aria-label"] for at, _ in found.all("textarea")]
     assert labels[:2] == ["Caption of a/b.jpg", "Caption of c.png"] and f"Caption of {HOSTILE}" in labels
     shown = [at["src"] for at, _ in found.all("img")]
-    assert len(shown) == 4 and all((src or "").startswith("data:image/webp;base64,UklGR") for src in shown)
+    assert len(shown) == len(cards) - 3, "what failed has none, nor the clip and the hostile one"
+    assert all((src or "").startswith("data:image/webp;base64,UklGR") for src in shown)
     texts = [text for tag in ("b", "p", "button", "dd", "dt", "span") for _, text in found.all(tag)]
     for text in ("broken", "has a caption already", "a tree", "87.5 %", "score −0.25", "same as b.jpg", "review",
                  "0:00 – 1:05.5", "1:05.5 – 1:10", "Accept"):  # fmt: skip
@@ -134,9 +145,9 @@ def test_what_is_edited_there_is_what_is_saved(three_hundred: str, tmp_path: Pat
     before = [
         Edit("a/b.jpg", "boats", "two boats", digest["a/b.jpg"]),
         Edit("f.jpg", "two boats", "two boats", digest["f.jpg"]),
-        Edit("more/0.jpg", "by hand: é 🙂 <b>", "caption 0", ""),
-        Edit("more/3.jpg", "", "caption 3", ""),
-        Edit("more/4.jpg", "", "caption 4", ""),
+        Edit("more/0.jpg", "by hand: é 🙂 <b>", "caption 0", digest_of(0)),
+        Edit("more/3.jpg", "", "caption 3", digest_of(3)),
+        Edit("more/4.jpg", "", "caption 4", digest_of(4)),
     ]
     assert read_edits(path) == before
     path.write_text(found["text"], encoding="utf-8")
@@ -162,7 +173,7 @@ def test_edits_outlive_the_tab_and_end_when_they_are_in_the_files(three_hundred:
     )
     text, _, stale = told(drawn(applied, look, tmp_path))
     [line] = text.splitlines()
-    assert json.loads(line) == {"name": "more/1.jpg", "text": "my own", "was": "other", "sha256": ""}
+    assert json.loads(line) == {"name": "more/1.jpg", "text": "my own", "was": "other", "sha256": digest_of(1)}
     assert stale == ["more/1.jpg"], "and it is marked"
 
 
@@ -205,3 +216,12 @@ def test_what_is_searched_filtered_and_ordered(three_hundred: str, tmp_path: Pat
         ["300 inputs", ["g.mp4", "c.png", "a/b.jpg"]],
         ["0 of 300 inputs", []],
     ]
+
+
+def test_every_row_has_its_own_picture_however_many_there_are(three_hundred: str, tmp_path: Path) -> None:
+    script = "const found = [0, 99, 150, 292].map((n) => thumbnail(rows[places.get(`more/${n}.jpg`)].picture));" + TELL
+    found = told(drawn(three_hundred, script, tmp_path))
+    for number, address in zip((0, 99, 150, 292), found, strict=True):
+        item = Item("x", Held("x", small(number)), "x")
+        kind, content = address.split(",")
+        assert kind == "data:image/webp;base64" and base64.b64decode(content) == thumbnail_of(item, side_for(300))

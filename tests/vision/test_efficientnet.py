@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pixtell.config import EfficientNetLiteConfig
 from pixtell.errors import CheckpointError
-from pixtell.vision.efficientnet import EfficientNetLite, fold_batch_norms, scaled_channels
+from pixtell.vision.efficientnet import AT_ONCE, EfficientNetLite, fold_batch_norms, scaled_channels
 
 CLASSES = 1000
 # (kernel, stride, expansion, channels, repeats) of EfficientNet-Lite0, from arXiv 1905.11946, table 1.
@@ -185,3 +185,17 @@ def test_tokens_lie_where_their_pixels_do() -> None:
         moved = (model(changed) - model(pixels_BCHW)).abs().sum(-1).view(5, 10)
     corner, others = moved[:2, :2].mean(), (moved[3:, :2].mean(), moved[:2, -2:].mean(), moved[3:, -2:].mean())
     assert corner > 1.1 * max(others) and others[2] == min(others)
+
+
+def test_groups_of_pictures_give_what_all_at_once_give() -> None:
+    torch.manual_seed(0)
+    model = EfficientNetLite(EfficientNetLiteConfig(0)).eval()
+    pixels = torch.randn(2 * AT_ONCE + 1, 3, 64, 48)
+    groups: list[int] = []
+    model.stem.register_forward_hook(lambda _, inputs, __: groups.append(len(inputs[0])))
+    together = model(pixels)
+    with torch.no_grad():
+        grouped = model(pixels)
+    assert groups == [2 * AT_ONCE + 1, AT_ONCE, AT_ONCE, 1], "training keeps one graph"
+    torch.testing.assert_close(grouped, together.detach(), atol=1e-5, rtol=0)
+    assert together.std() > 1e-3 and pixels.std() > 0.9, "what the clamps write in place is theirs"

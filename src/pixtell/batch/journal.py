@@ -41,7 +41,8 @@ class Entry:
 
 @dataclass
 class Journal:
-    """An open journal. `entries` are those made with the same settings, by the item's name.
+    """An open journal. `entries` are those made with the same settings, by the item's name; `edited` those that a
+    person has edited, under whatever settings.
 
     Opening raises `ConfigError` for a file that is something else, `InputError` for a damaged one, and `PixtellError`
     when it can't be written or another process writes it.
@@ -50,6 +51,7 @@ class Journal:
     path: Path
     settings: Mapping[str, Any]
     entries: dict[str, Entry] = field(default_factory=dict, repr=False)
+    edited: dict[str, Entry] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         try:
@@ -108,8 +110,11 @@ class Journal:
                 found = json.loads(line)
                 if "settings" in found:
                     current = found["settings"]
-                elif current == wanted:
-                    self.entries.update({entry.row.name: entry for entry in map(_entry, found["batch"])})
+                else:
+                    batch = list(map(_entry, found["batch"]))
+                    self.edited.update({entry.row.name: entry for entry in batch if entry.row.edited})
+                    if current == wanted:
+                        self.entries.update({entry.row.name: entry for entry in batch})
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(
                     "broken",

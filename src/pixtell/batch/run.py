@@ -119,6 +119,8 @@ def run_job(
     disk refuses.
     """
     entries = journal.entries if journal else {}
+    if journal and job.on_existing != "overwrite":  # what a person wrote stands, whatever the settings are now
+        entries = {**journal.edited, **entries}
     settled = _settle(job, entries)
     first = next((place for place, (_, outcome) in enumerate(settled) if outcome is None), len(settled))
     summary = Summary(len(settled), known=sum(outcome is not None for _, outcome in settled))

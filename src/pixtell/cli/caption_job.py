@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from pixtell.cli.progress import State, clock, progress
 
 if TYPE_CHECKING:
     from pixtell.batch.inputs import Listing
+    from pixtell.batch.output import Output, OutputOptions
     from pixtell.batch.run import Job, Summary
     from pixtell.batch.work import Work
     from pixtell.captioner import Captioner
@@ -60,26 +61,70 @@ def caption_job(given: Given) -> int:
     given.texts.window()  # told before the model is loaded
     journal_path = given.write.journal_path(given.inputs)
     failures = journal_path.with_name(journal_path.name.removesuffix(".journal") + ".errors.jsonl")
+    thumbnails = journal_path.with_name(journal_path.name.removesuffix(".journal") + ".thumbs")
     options = OutputOptions(
         out_dir=Path(given.write.out_dir) if given.write.out_dir else None,
         sidecar_name=given.write.sidecar_name,
         on_existing=given.write.on_existing,
         shard_size=given.write.shard_size,
     )
-    listing = listed(given, (str(journal_path), str(failures)))
-    check_collisions(listing.items, open_outputs(given.write.names, options))
+    listing = listed(given, (str(journal_path), str(failures), str(thumbnails)))
+    check_collisions(listing.items, [*open_outputs(given.write.names, options), *pages(given, thumbnails, {})])
+    if given.write.apply:
+        return apply_job(given, listing, journal_path, options, [Failures(failures)], thumbnails)
     captioner = given.model.load()
     settings = settings_of(given, work, captioner)
     outputs = open_outputs(given.write.names, replace(options, settings=json.dumps(settings)))
     with Journal(journal_path, settings) as journal, interruptible() as stop:
         job = made_job(given, listing, work, captioner)
-        job = replace(job, outputs=outputs, also=[Failures(failures)], on_existing=options.on_existing)
+        job = replace(job, outputs=outputs, also=[Failures(failures), *pages(given, thumbnails, settings)])
+        job = replace(job, on_existing=options.on_existing)
         with progress(as_json=given.speed.json_progress) as tell:
             summary = run_job(job, journal, lambda so_far: tell(state_of(so_far)), stop)
     told(summary, failures)
     if not summary.complete:
         return INTERRUPTED
     return 1 if summary.errors else 0
+
+
+def apply_job(
+    given: Given,
+    listing: Listing,
+    journal_path: Path,
+    options: OutputOptions,
+    also: list[Output],
+    thumbnails: Path,
+) -> int:
+    """Bring the edits of the contact page into the journal and all files; returns the exit code, 1 when any of them
+    could not be. No model is loaded, and the options that decide a caption need not be named again."""
+    from pixtell.batch.edits import apply_edits, last_settings, quiet_job, read_edits
+    from pixtell.batch.journal import Journal
+    from pixtell.batch.outputs import open_outputs
+
+    path = str(given.write.apply)
+    edits = read_edits(Path(path))
+    settings = last_settings(journal_path)
+    outputs = open_outputs(given.write.names, replace(options, settings=json.dumps(settings)))
+    also = [*also, *pages(given, thumbnails, settings)]
+    with Journal(journal_path, settings) as journal:
+        job = quiet_job(listing.items, listing.problems, outputs, options.on_existing, also)
+        applied = apply_edits(edits, job, journal)
+    for problem in applied.problems:
+        say(f"{path}: {problem}")
+    before = f", {applied.before:,} were made before" if applied.before else ""
+    say(f"{applied.made:,} of {len(edits):,} edits made{before}; {len(applied.problems):,} problems")
+    if applied.summary is None:
+        say("some inputs wait for the model: the same command without --apply does them, and completes every file")
+    return 1 if applied.problems else 0
+
+
+def pages(given: Given, thumbnails: Path, settings: Mapping[str, Any]) -> list[Output]:
+    """The contact page, where one is asked for."""
+    from pixtell.batch.contact import Contact, Thumbnails
+
+    if not given.write.html:
+        return []
+    return [Contact(given.write.html, Thumbnails(thumbnails), ", ".join(given.inputs), json.dumps(settings))]
 
 
 def listed(given: Given, ours: tuple[str, ...]) -> Listing:

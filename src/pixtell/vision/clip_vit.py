@@ -13,7 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixtell.attention import attend
 from pixtell.config import ClipVitConfig
+
+QUICK_GELU_SLOPE = 1.702
 
 
 class ClipVit(nn.Module):
@@ -85,7 +88,7 @@ class Attention(nn.Module):
     def forward(self, features_BNE: Tensor) -> Tensor:
         batch, tokens, width = features_BNE.shape
         qkv = self.qkv(features_BNE).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # 3 B A N d
-        mixed_BANd = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2])
+        mixed_BANd = attend(qkv[0], qkv[1], qkv[2])
         out: Tensor = self.out(mixed_BANd.transpose(1, 2).reshape(batch, tokens, width))
         return out
 
@@ -100,5 +103,5 @@ class QuickGeluMlp(nn.Module):
 
     def forward(self, features_BNE: Tensor) -> Tensor:
         hidden = self.fc_in(features_BNE)
-        out: Tensor = self.fc_out(hidden * torch.sigmoid(1.702 * hidden))
+        out: Tensor = self.fc_out(hidden * torch.sigmoid(QUICK_GELU_SLOPE * hidden))
         return out

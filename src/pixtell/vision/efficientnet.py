@@ -26,6 +26,9 @@ STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3)
 LAST_STAGE = (3, 1, 6, 320, 1)
 STEM_CHANNELS = 32
 BATCH_NORM_EPS = 1e-3
+# Pictures that go through all layers together on a CPU: the maps of more than these fall out of its caches (5.7 ms a
+# picture of 256 pixels against 8.7 for 16 at once, on two cores).
+AT_ONCE = 4
 
 
 def scaled_channels(channels: int, scale: float) -> int:
@@ -36,6 +39,11 @@ def scaled_channels(channels: int, scale: float) -> int:
 
 def convolution(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups)
+
+
+def relu6_(maps: Tensor) -> Tensor:
+    """ReLU6 in place: what a convolution made is nobody else's, and a fresh map costs more than the clamp."""
+    return F.relu6(maps, inplace=True)
 
 
 class EfficientNetLite(nn.Module):
@@ -60,11 +68,14 @@ class EfficientNetLite(nn.Module):
 
     def forward(self, pixels_BCHW: Tensor) -> Tensor:
         """Encode pictures of any one size; returns features_BNE, N = ceil(H / 32) * ceil(W / 32)."""
+        if pixels_BCHW.device.type == "cpu" and not torch.is_grad_enabled() and len(pixels_BCHW) > AT_ONCE:
+            starts = range(0, len(pixels_BCHW), AT_ONCE)
+            return torch.cat([self(pixels_BCHW[start : start + AT_ONCE]) for start in starts])
         # Depthwise convolutions are several times faster on CPU when the channels lie side by side.
-        maps_BEhw = F.relu6(self.stem(pixels_BCHW.contiguous(memory_format=torch.channels_last)))
+        maps_BEhw = relu6_(self.stem(pixels_BCHW.contiguous(memory_format=torch.channels_last)))
         for block in self.blocks:
             maps_BEhw = block(maps_BEhw)
-        return F.relu6(self.head(maps_BEhw)).flatten(2).transpose(1, 2)
+        return relu6_(self.head(maps_BEhw)).flatten(2).transpose(1, 2)
 
 
 class InvertedResidual(nn.Module):
@@ -79,8 +90,8 @@ class InvertedResidual(nn.Module):
         self.project = convolution(hidden, outputs)
 
     def forward(self, maps_BEhw: Tensor) -> Tensor:
-        hidden = maps_BEhw if self.expand is None else F.relu6(self.expand(maps_BEhw))
-        out: Tensor = self.project(F.relu6(self.depthwise(hidden)))
+        hidden = maps_BEhw if self.expand is None else relu6_(self.expand(maps_BEhw))
+        out: Tensor = self.project(relu6_(self.depthwise(hidden)))
         return maps_BEhw + out if self.residual else out
 
 
