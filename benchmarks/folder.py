@@ -33,7 +33,7 @@ from PIL import Image
 
 import pixtell
 from pixtell.batch.decode import OVERSIZE, Seen, Wish, see, seen_ahead
-from pixtell.batch.devices import Here
+from pixtell.batch.devices import Here, automatic_batch_size
 from pixtell.batch.inputs import list_items
 from pixtell.batch.journal import Journal
 from pixtell.batch.output import OutputOptions
@@ -46,7 +46,7 @@ from pixtell.checkpoint.convert import save_checkpoint
 from pixtell.config import DecodeOptions
 from pixtell.data.opened import Looks
 
-BATCH = 8
+BATCH = 8  # of the plain loop
 PART = 32
 OURS, THEIRS = ("float32", "bfloat16", "int8"), ("float32", "bfloat16")
 PHONE = (4000, 3000)
@@ -158,7 +158,8 @@ def compare(options: argparse.Namespace, folder: Path, model: str, beams: int) -
         theirs = their_model(checkpoint, getattr(torch, dtype))
         sides["transformers", dtype] = lambda m=theirs: their_loop(m, size, beams, photos, folder)  # type: ignore[misc]
     for dtype in options.ours:
-        captioner = pixtell.load(model, dtype=dtype, batch_size=BATCH)
+        captioner = pixtell.load(model, dtype=dtype)
+        captioner.batch_size = automatic_batch_size(captioner)
         sides["pixtell", dtype] = lambda c=captioner: our_job(  # type: ignore[misc]
             c, work_of(beams), photos, Path(tempfile.mkdtemp(dir=folder)), options.workers
         )
@@ -183,7 +184,8 @@ def phone(options: argparse.Namespace, folder: Path) -> list[Rate]:
     """pixtell-mini on photos of 12 megapixels, decoded near its size."""
     sides: dict[tuple[str, str], Callable[[], float]] = {}
     for dtype in options.ours:
-        captioner = pixtell.load("pixtell-mini", dtype=dtype, batch_size=options.batch)
+        captioner = pixtell.load("pixtell-mini", dtype=dtype)
+        captioner.batch_size = automatic_batch_size(captioner)
         for beams in (1, 4):
             sides[f"pixtell-mini, {beams} beams", dtype] = lambda c=captioner, b=beams: our_job(  # type: ignore[misc]
                 c, Work(DecodeOptions(beams=b)), folder / "photos", Path(tempfile.mkdtemp(dir=folder)), options.workers
@@ -219,7 +221,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--theirs", nargs="*", choices=THEIRS, default=THEIRS, help="number types of transformers")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1, help="processes that open pictures")
-    parser.add_argument("--batch", type=int, default=16, help="of pixtell-mini")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -22,9 +22,36 @@ from pixtell.errors import PixtellError
 if TYPE_CHECKING:
     from pixtell.captioner import Captioner
 
+LIVE_ACTIVATIONS = 12  # values of one token in the encoder at a time, in widths: residual, queries to values, MLP
+SHARE_OF_CPU = 1 << 30  # bytes that a pass may take
+MOST_ON_CPU, MOST_ON_GPU = 32, 256
+SHARE_OF_GPU = 0.5  # of what is free: texts and their beams need the rest
+
 Load = Callable[[str], "Captioner"]  # of a device; sent to processes, so a function or a bound method of plain data
 
 _captioner: Captioner | None = None  # of a process that serves one device
+
+
+def automatic_batch_size(captioner: Captioner) -> int:
+    """How many media should share a pass, by what one needs: its visual keys and values, and the encoder's activations.
+
+    Larger passes read the decoder's weights less often: on a CPU 32 pictures of 197 tokens take 0.6 of the time that
+    they take in passes of 8. Beyond that nothing is gained, and a GPU is filled to a part of what is free. When memory
+    runs out all the same, `Work.rows` halves the number.
+    """
+    config = captioner.config
+    parameter = next(captioner.model.parameters())
+    side = config.pixels.max_size or config.pixels.size
+    tokens = (side // getattr(config.vision, "patch_size", 32) + 1) ** 2
+    kept = 2 * config.text.layers * config.text.width
+    passing = LIVE_ACTIVATIONS * config.vision.width
+    needed = tokens * (kept + passing) * parameter.element_size()
+    if parameter.device.type != "cuda":
+        return max(1, min(MOST_ON_CPU, SHARE_OF_CPU // needed))
+    import torch
+
+    free, _ = torch.cuda.mem_get_info(parameter.device)
+    return max(1, min(MOST_ON_GPU, int(SHARE_OF_GPU * free) // needed))
 
 
 class Here:
@@ -47,11 +74,13 @@ class Here:
 class Devices:
     """A process with the model for each of `devices`."""
 
-    def __init__(self, load: Load, work: Work, devices: Sequence[str]) -> None:
+    def __init__(self, load: Load, work: Work, devices: Sequence[str], batch_size: int = 8) -> None:
         self._work = work
         self._devices = list(devices)
         self._pools = [
-            ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_serve, initargs=(load, device))
+            ProcessPoolExecutor(
+                1, mp_context=get_context("spawn"), initializer=_serve, initargs=(load, device, batch_size)
+            )
             for device in devices
         ]
         self._turn = 0
@@ -89,11 +118,12 @@ class Devices:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _serve(load: Load, device: str) -> None:
+def _serve(load: Load, device: str, batch_size: int) -> None:
     global _captioner
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
     _captioner = load(device)
+    _captioner.batch_size = batch_size
 
 
 def _rows(work: Work, seen: Sequence[Seen]) -> list[Row]:

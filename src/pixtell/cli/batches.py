@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pixtell.cli.options import MediaOptions, ModelOptions
+from pixtell.cli.options import BATCH_SIZE, MediaOptions, ModelOptions
 from pixtell.cli.output import Report, put, say
 from pixtell.cli.progress import State, progress
 from pixtell.config import DecodeOptions
@@ -60,8 +60,9 @@ def run(
     failed = 0
     quiet = len(inputs) < 2 or not sys.stderr.isatty() or sys.stdout.isatty()
     with progress(quiet=quiet) as tell:
-        for start in range(0, len(inputs), model.batch_size):
-            batch = inputs[start : start + model.batch_size]
+        size = model.batch_size or BATCH_SIZE
+        for start in range(0, len(inputs), size):
+            batch = inputs[start : start + size]
             for one, outcome in zip(batch, _outcomes(batch, load, looks, work), strict=True):
                 if isinstance(outcome, PixtellError):
                     failed += 1

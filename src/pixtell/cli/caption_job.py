@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pixtell.data.opened import Looks
 
 INTERRUPTED = 130  # 128 + SIGINT
-PART = 4  # passes of the model between two writes
+LEAST_PART = 32  # media between two writes; more where a pass holds more
 AHEAD = 2  # parts that are opened ahead
 
 
@@ -51,6 +51,7 @@ class Given:
 
 def caption_job(given: Given) -> int:
     """Caption everything named, into files; returns the exit code. Raises `PixtellError`."""
+    from pixtell.batch.devices import automatic_batch_size
     from pixtell.batch.failures import Failures
     from pixtell.batch.journal import Journal
     from pixtell.batch.output import OutputOptions
@@ -73,6 +74,7 @@ def caption_job(given: Given) -> int:
     if given.write.apply:
         return apply_job(given, listing, journal_path, options, [Failures(failures)], thumbnails)
     captioner = given.model.load()
+    captioner.batch_size = given.model.batch_size or automatic_batch_size(captioner)
     settings = settings_of(given, work, captioner)
     outputs = open_outputs(given.write.names, replace(options, settings=json.dumps(settings)))
     with Journal(journal_path, settings) as journal, interruptible() as stop:
@@ -148,10 +150,11 @@ def made_job(given: Given, listing: Listing, work: Work, captioner: Captioner) -
 
     looks = looks_of(given.media, captioner)
     wish = Wish(looks, captioner.config.pixels, given.speed.exact, given.texts.window())
-    part = PART * captioner.batch_size
+    part = max(LEAST_PART, captioner.batch_size)
     devices = given.speed.device_list() or all_gpus(given.model.device)
     workers = given.speed.workers if given.speed.workers is not None else default_workers(len(listing.items))
-    teller = Devices(given.model.load_on, work, devices) if len(devices) > 1 else Here(captioner, work)
+    several = len(devices) > 1
+    teller = Devices(given.model.load_on, work, devices, captioner.batch_size) if several else Here(captioner, work)
     return Job(
         items=listing.items,
         problems=listing.problems,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pixtell.captioner import Captioner
 
 BEAMS = DecodeOptions().beams
+BATCH_SIZE = 8  # when not given; a folder's job finds out more (`batch.devices.automatic_batch_size`)
 
 MODEL, INPUTS, FRAMES, SEARCH, FILES = "Model", "Inputs", "Frames", "Search", "Model files"
 
@@ -94,15 +95,18 @@ class _Answering:
         str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", metavar="NAME", rich_help_panel=MODEL)
     ] = "auto"
     dtype: Annotated[
-        Literal["auto", "float32", "bfloat16", "float16"],
-        typer.Option(help="What the model computes in.", rich_help_panel=MODEL),
+        Literal["auto", "float32", "bfloat16", "float16", "int8"],
+        typer.Option(
+            help="What the model computes in; int8 is quickest on x86, its texts are not always those of float32.",
+            rich_help_panel=MODEL,
+        ),
     ] = "auto"
     batch_size: Annotated[
-        int,
+        int | None,
         typer.Option(
-            metavar="N", min=1, help="Inputs that share a pass; never changes results.", rich_help_panel=MODEL
+            metavar="N", min=1, help="Inputs that share a pass; found out when not given.", rich_help_panel=MODEL
         ),
-    ] = 8
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ class ModelOptions(CheckpointOptions, _Answering):
         """Load the model on a device."""
         from pixtell.captioner import load
 
-        return load(self.model, device, self.dtype, batch_size=self.batch_size, **self.keywords())
+        return load(self.model, device, self.dtype, batch_size=self.batch_size or BATCH_SIZE, **self.keywords())
 
 
 @dataclass(frozen=True)

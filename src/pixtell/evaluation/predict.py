@@ -94,7 +94,7 @@ def describe_run(
         decoding=decoding,
         pixels=captioner.config.pixels,
         looks=looks,
-        dtype=str(parameter.dtype).removeprefix("torch."),
+        dtype=captioner.dtype,
         max_steps=max_steps,
         preset=preset,
         released=released,
