@@ -99,7 +99,7 @@ def our_job(captioner: Captioner, work: Work, photos: Path, out: Path, workers: 
     def ahead(items: Sequence[Any]) -> Any:
         return seen_ahead(items, wish, workers, 2 * PART)
 
-    job = Job(listing.items, (), outputs, ahead, Here(captioner, work).tell, PART)
+    job = Job(listing.found, outputs, ahead, Here(captioner, work).tell, PART)
     start = time.perf_counter()
     with Journal(out / "journal", {}) as journal:
         summary = run_job(job, journal)

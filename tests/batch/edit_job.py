@@ -64,7 +64,7 @@ class Case:
         paths = [str(self.out / form) for form in self.forms if form != "page.html"]
         outputs = open_outputs([*paths, *self.kinds], options)
         contact = Contact(str(self.out / "page.html"), Thumbnails(self.out / "journal.thumbs"), "photos", text)
-        return Job(listing.items, (), outputs, see_ahead, model.tell, 3, on_existing=self.on_existing, also=[contact])
+        return Job(listing.found, outputs, see_ahead, model.tell, 3, on_existing=self.on_existing, also=[contact])
 
     def run(self, model: Model | None = None) -> Summary:
         with Journal(self.out / "journal", self.settings) as journal:

@@ -27,14 +27,14 @@ from pixtell.config import DecodeOptions
 from pixtell.data.opened import Looks
 from pixtell.media import Media
 
-PART = 4
+BATCH, PART = 2, 4
 WAIT = 0.15  # seconds; each pass waits twice, so that there is a middle to be killed in
 SETTINGS = '{"beams": 2}'
 
 
 def counting(model: str, log: str, device: str) -> Captioner:
     """A model that notes in a file what it is asked about."""
-    captioner = load(model, device, batch_size=2)
+    captioner = load(model, device)
     encode = captioner.encode
 
     def noting(media: Sequence[Any], **how: Any) -> Any:
@@ -60,7 +60,7 @@ def main(engine: str, out: str, model: str, *inputs: str) -> None:
         if engine == "local":
             run_job(replace(job, tell=Here(loading("cpu"), work).tell), journal)
             return
-        ray_job = RayJob(listing.items, wish, work, loading, "cpu", PART, SETTINGS, folder / "ray")
+        ray_job = RayJob(listing.items, wish, work, loading, "cpu", BATCH, PART, SETTINGS, folder / "ray")
         with OnRay(ray_job) as on_ray:
             run_job(replace(job, see_ahead=on_ray.see_ahead, tell=on_ray.tell), journal)
 

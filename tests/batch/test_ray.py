@@ -87,7 +87,7 @@ def job(photos_folder: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pyte
     items = list_items([str(photos_folder)]).items
     monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: "there")  # type: ignore[attr-defined]
     monkeypatch.setattr(engine, "joined", lambda address: Nothing())
-    return RayJob(items, wish, work, lambda device: load(tiny_model, device), "cpu", PART, "{}", tmp_path / "ray")
+    return RayJob(items, wish, work, lambda device: load(tiny_model, device), "cpu", 2, PART, "{}", tmp_path / "ray")
 
 
 class Nothing:
@@ -102,7 +102,7 @@ def run_here(job: RayJob, parts: Sequence[Part], most: int = 1_000) -> None:
     import pickle
 
     parquet, table = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow").table
-    telling = Telling(job.load, job.device, job.work, job.site)
+    telling = Telling(job.load, job.device, job.batch_size, job.work, job.site)
     for part in parts:
         path = job.rows / f"{part.key}.parquet"
         if not path.exists() and most:

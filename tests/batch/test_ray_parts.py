@@ -122,7 +122,7 @@ def test_a_medium_that_kills_its_reader_becomes_a_row(folder: Path, site: Site) 
 
 
 def test_a_model_that_dies_again_and_again_ends_the_job(site: Site) -> None:
-    telling = Telling(lambda device: Asked(), "cpu", Teller(), site)  # type: ignore[arg-type, return-value]
+    telling = Telling(lambda device: Asked(), "cpu", 8, Teller(), site)  # type: ignore[arg-type, return-value]
     row = {"part": "key", "seen": pickle.dumps([Seen(Item("a.jpg", Deadly(), "a.jpg"), PICTURE, "1")])}
     (site.marks / "key.told").write_bytes(b"." * (ATTEMPTS - 1))
     assert '"text": "1"' in telling(row)["outcomes"]
@@ -138,6 +138,8 @@ def test_a_machine_without_the_folder_says_so(tmp_path: Path) -> None:
 
 class Asked:
     """Stands for a model."""
+
+    batch_size = 1
 
 
 class Teller:

@@ -94,7 +94,7 @@ def run(
     options = OutputOptions(out_dir=out / "texts", settings='{"beams": 4}', on_existing=on_existing, shard_size=4)  # type: ignore[arg-type]
     outputs = open_outputs([name if name == "txt" else str(out / name) for name in names], options)
     tell = (model or Model()).tell
-    job = Job(listing.items, listing.problems, outputs, see_ahead, tell, 3, under_way, options.on_existing)
+    job = Job(listing.found, outputs, see_ahead, tell, 3, under_way, options.on_existing)
     with Journal(out / "journal", SETTINGS) as journal:
         return run_job(job, journal, stop=stop)
 
@@ -258,6 +258,6 @@ def test_what_is_in_the_way_stops_a_job_that_says_so(photos: Path, tmp_path: Pat
 def test_without_a_journal_it_is_done_anew(photos: Path) -> None:
     listing = list_items([str(photos)])
     model = Model()
-    summary = run_job(Job(listing.items, (), (), see_ahead, model.tell, 3), None)
+    summary = run_job(Job(listing.found, (), see_ahead, model.tell, 3), None)
     assert summary.complete and len(model.asked) == 9
     assert replace(summary, seconds=0.0).finished == 13

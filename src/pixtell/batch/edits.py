@@ -127,14 +127,13 @@ def last_settings(path: Path) -> Mapping[str, Any]:
 
 
 def quiet_job(
-    items: Sequence[Item],
-    problems: Sequence[Row],
+    inputs: Sequence[Item | Row],
     outputs: Sequence[Output],
     on_existing: OnExisting = "skip",
     also: Sequence[Output] = (),
 ) -> Job:
     """A job as `apply_edits` takes it, when there is no model to do it with."""
-    return Job(items, problems, outputs, lambda items: iter(()), _tell, 1, on_existing=on_existing, also=also)
+    return Job(inputs, outputs, lambda items: iter(()), _tell, 1, on_existing=on_existing, also=also)
 
 
 def _tell(seen: Sequence[Seen]) -> Future[list[Row]]:

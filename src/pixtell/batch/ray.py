@@ -63,7 +63,8 @@ class RayJob:
     """What the cluster is to do.
 
     `items` are all of the job, in order, `part` of them make a part. `load` loads the model on a device, in a process
-    of perhaps another machine; `device` is the one asked for. `settings` is all else that decides a row, as JSON.
+    of perhaps another machine; `device` is the one asked for, `batch_size` of what a part holds share a pass there.
+    `settings` is all else that decides a row, as JSON.
     `folder` holds what is under way, and nothing else. `address` is a cluster's, None to begin one here for this job.
     """
 
@@ -72,6 +73,7 @@ class RayJob:
     work: Work
     load: Callable[[str], Captioner]
     device: str
+    batch_size: int
     part: int
     settings: str
     folder: Path
@@ -292,7 +294,7 @@ def run_parts(job: RayJob, parts: Sequence[Part]) -> None:
         .map(partial(opened, wish=job.wish, site=job.site), num_cpus=1, memory=OPENING_MEMORY)
         .map(
             Telling,
-            fn_constructor_args=(job.load, device, job.work, job.site),
+            fn_constructor_args=(job.load, device, job.batch_size, job.work, job.site),
             compute=data.ActorPoolStrategy(min_size=1, max_size=actors),
             **needs,
         )

@@ -136,9 +136,12 @@ def opened(row: dict[str, Any], wish: Wish, site: Site) -> dict[str, Any]:
 class Telling:
     """A model: tells the rows of parts. Raises `PixtellError` for a part that models have died of."""
 
-    def __init__(self, load: Callable[[str], Captioner], device: str, work: Work, site: Site) -> None:
+    def __init__(
+        self, load: Callable[[str], Captioner], device: str, batch_size: int, work: Work, site: Site
+    ) -> None:
         site.enter()
         self._captioner = load(device)
+        self._captioner.batch_size = batch_size
         self._work = work
         self._site = site
 

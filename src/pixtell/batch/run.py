@@ -35,14 +35,13 @@ SeeAhead = Callable[[Sequence[Item]], Iterator[Seen]]
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done: the inputs in order and a row for each named input that can't be used, where rows go, how
+    """What is to be done: the inputs in order (a row is one that can't be used), where rows go, how
     media are seen and told about, how many new ones make a part, and how many parts may be under way at once.
 
     `also` are outputs that get all rows, too, but whose being there is no reason to pass an input over.
     """
 
-    items: Sequence[Item]
-    problems: Sequence[Row]
+    inputs: Sequence[Item | Row]
     outputs: Sequence[Output]
     see_ahead: SeeAhead
     tell: Tell
@@ -50,6 +49,11 @@ class Job:
     under_way: int = 1
     on_existing: OnExisting = "skip"
     also: Sequence[Output] = ()
+
+    @property
+    def items(self) -> list[Item]:
+        """The inputs that can be looked at."""
+        return [one for one in self.inputs if isinstance(one, Item)]
 
     @property
     def all_outputs(self) -> tuple[Output, ...]:
@@ -150,7 +154,13 @@ def run_job(
 
 def _settle(job: Job, entries: Mapping[str, Entry]) -> list[tuple[Item, _Outcome | None]]:
     """Each input in order with its outcome, where that is known without opening it."""
-    settled = [(item, _settled(job, item, entries.get(item.name))) for item in job.items]
+    settled: list[tuple[Item, _Outcome | None]] = []
+    for one in job.inputs:
+        if isinstance(one, Item):
+            settled.append((one, _settled(job, one, entries.get(one.name))))
+        else:
+            item = Item(one.name, File(one.name, one.name), safe_relative(one.name))
+            settled.append((item, _Outcome(Finished(item, one))))
     if job.on_existing == "error":
         there = [item.name for item, outcome in settled if outcome and outcome.finished.row.code == EXISTS]
         if there:
@@ -159,9 +169,6 @@ def _settle(job: Job, entries: Mapping[str, Entry]) -> list[tuple[Item, _Outcome
                 f"{len(there):,} of {len(settled):,} inputs have an output already ({named}): choose --on-existing "
                 "skip, overwrite, append or prepend"
             )
-    for row in job.problems:
-        item = Item(row.name, File(row.name, row.name), safe_relative(row.name))
-        settled.append((item, _Outcome(Finished(item, row))))
     return settled
 
 

@@ -109,7 +109,7 @@ def apply_job(
     outputs = open_outputs(given.write.names, replace(options, settings=json.dumps(settings)))
     also = [*also, *pages(given, thumbnails, settings)]
     with Journal(journal_path, settings) as journal:
-        job = quiet_job(listing.items, listing.problems, outputs, options.on_existing, also)
+        job = quiet_job(listing.found, outputs, options.on_existing, also)
         applied = apply_edits(edits, job, journal)
     for problem in applied.problems:
         say(f"{path}: {problem}")
@@ -152,12 +152,11 @@ def made_job(given: Given, listing: Listing, work: Work, captioner: Captioner) -
     wish = Wish(looks, captioner.config.pixels, given.speed.exact, given.texts.window())
     part = max(LEAST_PART, captioner.batch_size)
     devices = given.speed.device_list() or all_gpus(given.model.device)
-    workers = given.speed.workers if given.speed.workers is not None else default_workers(len(listing.items))
+    workers = given.speed.workers if given.speed.workers is not None else default_workers(len(listing.found))
     several = len(devices) > 1
     teller = Devices(given.model.load_on, work, devices, captioner.batch_size) if several else Here(captioner, work)
     return Job(
-        items=listing.items,
-        problems=listing.problems,
+        inputs=listing.found,
         outputs=(),
         see_ahead=lambda items: seen_ahead(items, wish, workers, AHEAD * part * max(1, len(devices))),
         tell=teller.tell,
