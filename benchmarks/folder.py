@@ -159,7 +159,7 @@ def compare(options: argparse.Namespace, folder: Path, model: str, beams: int) -
         sides["transformers", dtype] = lambda m=theirs: their_loop(m, size, beams, photos, folder)  # type: ignore[misc]
     for dtype in options.ours:
         captioner = pixtell.load(model, dtype=dtype)
-        captioner.batch_size = automatic_batch_size(captioner)
+        captioner.batch_size = automatic_batch_size(captioner, beams)
         sides["pixtell", dtype] = lambda c=captioner: our_job(  # type: ignore[misc]
             c, work_of(beams), photos, Path(tempfile.mkdtemp(dir=folder)), options.workers
         )

@@ -1,22 +1,19 @@
-"""Contact pages for tests: rows of every kind with pictures, the page of them, its elements as a browser finds them."""
+"""Contact pages for tests: rows of every kind with pictures, and the page of them."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 from PIL import Image
 
-from pixtell.batch.contact import Contact, Thumbnails
+from pixtell.batch.contact import Contact
 from pixtell.batch.item import Held, Item
 from pixtell.batch.output import Finished
 from pixtell.batch.row import Row, Window
-
-HOSTILE = "</script><script>document.title='broken'</script><!-- <img src=x onerror=alert(1)> $title ${x} & \"'"
+from pixtell.batch.thumbnails import Thumbnails
 
 
 def photo(color: str | tuple[int, int, int] = "navy", size: tuple[int, int] = (320, 240), kind: str = "JPEG") -> bytes:
@@ -38,33 +35,6 @@ ROWS = [
     finished(Row("f.jpg", text="two boats", same_as="a/b.jpg", review=True, mean_logprob=-2.5), photo("navy")),
     finished(Row("g.mp4", text="x; y", windows=(Window(0.0, 65.5, "x"), Window(65.5, 70.0, "y")))),
 ]
-
-
-class Elements(HTMLParser):
-    """Every element of a page with its attributes and the text it begins with, as a browser would find them."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None], list[str]]] = []
-        self.inside = False  # the last one found
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs), []))
-        self.inside = True
-
-    def handle_endtag(self, tag: str) -> None:
-        self.inside = False
-
-    def handle_data(self, data: str) -> None:
-        if self.inside:
-            self.found[-1][2].append(data)
-
-    def all(self, tag: str, **wanted: str) -> Iterator[tuple[dict[str, str | None], str]]:
-        for name, attributes, texts in self.found:
-            if name == tag and wanted.items() <= attributes.items():
-                yield attributes, "".join(texts)
 
 
 def written(folder: Path, rows: list[Finished], title: str = "photos", settings: str = "") -> str:

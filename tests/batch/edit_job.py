@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
-from pixtell.batch.contact import Contact, Thumbnails
+from pixtell.batch.contact import Contact
 from pixtell.batch.decode import Seen
 from pixtell.batch.edits import Applied, Edit, apply_edits, last_settings
 from pixtell.batch.inputs import list_items
@@ -16,6 +16,7 @@ from pixtell.batch.output import OnExisting, OutputOptions, SidecarName
 from pixtell.batch.outputs import open_outputs, read_rows
 from pixtell.batch.row import Row
 from pixtell.batch.run import Job, Summary, run_job
+from pixtell.batch.thumbnails import Thumbnails
 
 from .test_run import SETTINGS, see_ahead
 

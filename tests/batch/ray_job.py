@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ SETTINGS = '{"beams": 2}'
 
 def counting(model: str, log: str, device: str) -> Captioner:
     """A model that notes in a file what it is asked about."""
-    captioner = load(model, device)
+    captioner = load(model, device, batch_size=BATCH)
     encode = captioner.encode
 
     def noting(media: Sequence[Any], **how: Any) -> Any:
@@ -55,14 +54,14 @@ def main(engine: str, out: str, model: str, *inputs: str) -> None:
     loading = partial(counting, model, str(folder / "asked"))
     wish = Wish(Looks(frames=2), load(model, "cpu").config.pixels)
     outputs = open_outputs([str(folder / name) for name in ("rows.jsonl", "rows.csv", "rows.json")], OutputOptions())
-    job = Job(listing.items, listing.problems, outputs, lambda items: seen_ahead(items, wish, 0, 1), print, PART)  # type: ignore[arg-type]
     with Journal(folder / "journal", {"beams": 2}) as journal:
         if engine == "local":
-            run_job(replace(job, tell=Here(loading("cpu"), work).tell), journal)
+            here = Here(loading("cpu"), work)
+            run_job(Job(listing.found, outputs, lambda items: seen_ahead(items, wish, 0, 1), here.tell, PART), journal)
             return
         ray_job = RayJob(listing.items, wish, work, loading, "cpu", BATCH, PART, SETTINGS, folder / "ray")
         with OnRay(ray_job) as on_ray:
-            run_job(replace(job, see_ahead=on_ray.see_ahead, tell=on_ray.tell), journal)
+            run_job(Job(listing.found, outputs, on_ray.see_ahead, on_ray.tell, PART), journal)
 
 
 if __name__ == "__main__":

@@ -5,41 +5,31 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import BROWSER, HOSTILE, Elements, digest
+from browser import drawn as drawn_page
 
-from pixtell.batch.contact import side_for, thumbnail_of
 from pixtell.batch.edits import Edit, read_edits
 from pixtell.batch.item import Held, Item
 from pixtell.batch.row import Row
+from pixtell.batch.thumbnails import side_for, thumbnail_of
 
-from .contact_page import HOSTILE, ROWS, Elements, finished, photo, written
+from .contact_page import ROWS, finished, photo, written
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(not BROWSER, reason="no Chromium here to draw the page")
 
 
 def drawn(text: str, script: str, folder: Path) -> Elements:
     """The page's elements as a browser has them, after a script that its policy is made to allow."""
-    assert BROWSER
     script = f"{{{script}}}"  # a block: its names are its own
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    text = text.replace("script-src ", f"script-src 'sha256-{digest}' ", 1)
+    text = text.replace("script-src ", f"script-src {digest(script)} ", 1)
     path = folder / "page.html"
     path.write_text(text.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
-    quiet = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
-    command = [BROWSER, "--headless", "--no-sandbox", *quiet, f"--user-data-dir={folder / 'profile'}", "--dump-dom"]
-    command += ["--virtual-time-budget=4000", path.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True, timeout=120)
-    found = Elements(done.stdout)
-    [(error, message)] = found.all("p", id="error")
-    assert "hidden" in error, message
-    return found
+    return drawn_page(path, "--virtual-time-budget=4000")
 
 
 def told(found: Elements) -> Any:

@@ -18,6 +18,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -194,6 +195,10 @@ def test_what_can_be_wrong_is_told_at_once(job: RayJob, monkeypatch: pytest.Monk
 # ---- on Ray
 
 
+def lines(path: Path) -> int:
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
 class Run:
     """A job in a process group of its own, and all the processes that come from it."""
 
@@ -219,20 +224,25 @@ class Run:
         self.await_end()
         return out, err
 
+    def await_asked(self, out: Path, count: int) -> None:
+        """Wait until the model was asked about so many, or the job is at least begun."""
+        deadline = time.monotonic() + 90
+        while (lines(out / "asked") < count or not (out / "ray").exists()) and self.process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
     def kill(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()
         self.await_end()
 
-    def alive(self) -> list[str]:
-        """The processes that have the run's mark in their environment."""
-        found = []
+    def alive(self) -> dict[int, str]:
+        """The processes that have the run's mark in their environment, and what they call themselves."""
+        found = {}
         for process in Path("/proc").iterdir():
-            try:
+            with suppress(OSError):
                 if process.name.isdigit() and self.mark.encode() in (process / "environ").read_bytes():
-                    found.append((process / "cmdline").read_text().replace("\0", " ")[:80])
-            except OSError:
-                continue
+                    found[int(process.name)] = (process / "cmdline").read_text().replace("\0", " ")[:80]
         return found
 
     def await_end(self) -> None:
@@ -297,10 +307,7 @@ def test_killed_and_gone_on(whole: Path, inputs: list[str], tiny_model: Path, tm
     moments = (0, total // 5, total // 2, total * 4 // 5)
     for moment in moments:
         run = Run(command)
-        deadline = time.monotonic() + 90
-        while (lines(out / "asked") < moment or not (out / "ray").exists()) and run.process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        run.await_asked(out, moment)
         run.kill()
     before = lines(out / "asked")
     assert total * 4 // 5 <= before, "it was killed late, too"
@@ -315,8 +322,18 @@ def test_killed_and_gone_on(whole: Path, inputs: list[str], tiny_model: Path, tm
     assert sum(asked.values()) - total <= 4 * PART * len(moments)
 
 
-def lines(path: Path) -> int:
-    return len(path.read_text().splitlines()) if path.exists() else 0
+@pytest.mark.slow
+@needs_ray
+def test_a_model_that_dies_is_begun_again(whole: Path, inputs: list[str], tiny_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run = Run([str(JOB), "ray", str(out), str(tiny_model), *inputs])
+    run.await_asked(out, lines(whole / "asked") // 3)
+    models = [process for process, name in run.alive().items() if "Telling" in name]
+    assert len(models) == 1
+    os.kill(models[0], signal.SIGKILL)
+    _, err = run.finish()
+    assert run.process.returncode == 0, err
+    assert (out / "rows.jsonl").read_bytes() == (whole / "rows.jsonl").read_bytes()
 
 
 @pytest.mark.slow

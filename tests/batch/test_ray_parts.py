@@ -110,7 +110,7 @@ def test_other_settings_are_other_parts(folder: Path) -> None:
 
 def test_a_medium_that_kills_its_reader_becomes_a_row(folder: Path, site: Site) -> None:
     items = (*items_of(folder)[:2], Item("deadly.jpg", Deadly(), "deadly.jpg"))
-    with site.attempt("key.opened") as died:  # as a process that died leaves it
+    with site.attempt("key.opened", items) as died:  # as a process that died leaves it
         assert died == 0
         (site.marks / "key.opened").rename(site.marks / "kept")
     (site.marks / "kept").rename(site.marks / "key.opened")
@@ -127,7 +127,7 @@ def test_a_model_that_dies_again_and_again_ends_the_job(site: Site) -> None:
     (site.marks / "key.told").write_bytes(b"." * (ATTEMPTS - 1))
     assert '"text": "1"' in telling(row)["outcomes"]
     (site.marks / "key.told").write_bytes(b"." * ATTEMPTS)
-    with pytest.raises(PixtellError, match=r"^the process with the model died 4 times at the 1 inputs from 'a.jpg' on"):
+    with pytest.raises(PixtellError, match=r"^4 processes died at the 1 inputs from 'a.jpg' on"):
         telling(row)
 
 

@@ -5,23 +5,25 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
+import torch
 
 import pixtell
 from pixtell.batch import decode
 from pixtell.batch.clips import Windows
 from pixtell.batch.controls import Controls
 from pixtell.batch.decode import Seen, Wish, later_ahead, see
-from pixtell.batch.devices import Devices, Here
+from pixtell.batch.devices import Devices, Here, automatic_batch_size
 from pixtell.batch.inputs import list_items
 from pixtell.batch.item import File, Item
 from pixtell.batch.row import Row
 from pixtell.batch.work import Work, failed_row, out_of_memory
 from pixtell.captioner import Captioner
-from pixtell.config import DecodeOptions
+from pixtell.config import PRESETS, DecodeOptions, PixelConfig
 from pixtell.data.opened import Looks
 from pixtell.errors import ConfigError, InputError, PixtellError
 from pixtell.media import Media
@@ -210,3 +212,21 @@ def test_the_row_of_a_failure_is_one_line(captioner: Captioner) -> None:
     item = Item("a\nb.jpg", File("a\nb.jpg", "a\nb.jpg"), "b.jpg")
     row = failed_row(Seen(item, InputError("missing", "x"), stamp=(1, 2)), InputError("missing", "no such\nfile"))
     assert (row.name, row.message) == ("a\nb.jpg", "a?b.jpg: no such?file")
+
+
+@pytest.mark.parametrize(
+    ("preset", "beams", "expected"),
+    [("git-base", 1, 32), ("git-base", 4, 8), ("git-base-vqav2", 1, 8), ("git-large-textvqa", 1, 7)],
+)
+def test_the_size_of_a_pass_follows_from_what_a_medium_needs(preset: str, beams: int, expected: int) -> None:
+    stand_in = SimpleNamespace(config=PRESETS[preset].model, model=torch.nn.Linear(1, 1))
+    assert automatic_batch_size(stand_in, beams) == expected  # type: ignore[arg-type]
+
+
+def test_an_input_that_waits_for_its_twin_holds_no_pictures(seen: list[Seen], long_clip: Path) -> None:
+    wish = Wish(Looks(frames=2), PixelConfig(size=32), every=2.0)
+    clip = see(list_items([str(long_clip)]).items[0], wish)
+    failed = Seen(seen[0].item, InputError("missing", "x"))
+    photo, windows, error = (one.without_frames() for one in (seen[0], clip, failed))
+    assert isinstance(photo.outcome, Media) and photo.outcome.frames == () and photo.sha256 == seen[0].sha256
+    assert isinstance(windows.outcome, Windows) and windows.outcome.seen == () and error is failed

@@ -349,3 +349,27 @@ def test_a_full_disk(tiny: list[str], tmp_path: Path) -> None:
         assert after[: len(rows)] == rows and len(after) == 400
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at memory in /proc")
+def test_a_hundred_thousand_files_are_begun_soon(bundled: str, tmp_path: Path) -> None:
+    """Listed and started within 20 seconds and 500 MB, the bundled model among them."""
+    sources = [photo(tmp_path / f"{number}.png", number) for number in range(10)]  # a file has at most 65,000 links
+    for number in range(100_000):
+        folder = tmp_path / "photos" / f"{number % 100:02}"
+        folder.mkdir(parents=True, exist_ok=True)
+        os.link(sources[number % 10], folder / f"{number:06}.png")
+    rows = tmp_path / "rows.jsonl"
+    words = ["caption", str(tmp_path / "photos"), "-r", "-o", str(rows), "--model", bundled]
+    start = time.monotonic()
+    process = subprocess.Popen([sys.executable, "-m", "pixtell", *words], stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (rows.exists() and rows.stat().st_size):
+        time.sleep(0.05)
+    seconds = time.monotonic() - start
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    process.kill()
+    process.wait()
+    peak = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1000
+    print(f"first row after {seconds:.1f} s, {peak:.0f} MB at most")
+    assert seconds < 20 and peak < 500

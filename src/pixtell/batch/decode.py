@@ -62,6 +62,13 @@ class Seen:
         """How many media the model is to look at."""
         return 0 if isinstance(self.outcome, InputError) else getattr(self.outcome, "count", 1)
 
+    def without_frames(self) -> Seen:
+        """The same, without its pictures: of an input that was told about under another name, nothing else is needed,
+        and thousands of them may wait for their turn."""
+        if isinstance(self.outcome, Media):
+            return replace(self, outcome=replace(self.outcome, frames=()))
+        return replace(self, outcome=replace(self.outcome, seen=())) if isinstance(self.outcome, Windows) else self
+
 
 def see(item: Item, wish: Wish) -> Seen:
     """Read, digest, open and resize one item. Its stamp is from before it was read, so a later change shows."""

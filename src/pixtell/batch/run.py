@@ -257,9 +257,11 @@ def _parts(job: Job, settled: Sequence[tuple[Item, _Outcome | None]], known: _Kn
             part.outcomes.append(outcome)
         else:
             seen = next(seen_ahead)
-            part.outcomes.append(seen)
             if known.is_new(seen):
                 part.new.append(seen)
+            else:
+                seen = seen.without_frames()
+            part.outcomes.append(seen)
         if sum(seen.count for seen in part.new) >= job.part or len(part.outcomes) >= MOST:
             part.rows = job.tell(part.new)
             under_way.append(part)

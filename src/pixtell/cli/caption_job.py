@@ -74,7 +74,7 @@ def caption_job(given: Given) -> int:
     if given.write.apply:
         return apply_job(given, listing, journal_path, options, [Failures(failures)], thumbnails)
     captioner = given.model.load()
-    captioner.batch_size = given.model.batch_size or automatic_batch_size(captioner)
+    captioner.batch_size = given.model.batch_size or automatic_batch_size(captioner, work.decoding.beams)
     settings = settings_of(given, work, captioner)
     outputs = open_outputs(given.write.names, replace(options, settings=json.dumps(settings)))
     with Journal(journal_path, settings) as journal, interruptible() as stop:

@@ -221,7 +221,15 @@ class SearchOptions:
     ] = DecodeOptions.max_new_tokens
     min_new_tokens: Annotated[int, typer.Option(metavar="N", min=0, help="Shortest text.", rich_help_panel=SEARCH)] = 0
     results: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Texts given for each input, best first.", rich_help_panel=SEARCH)
+        int,
+        typer.Option(
+            "-n",
+            "--results",
+            metavar="N",
+            min=1,
+            help="Texts given for each input, best first.",
+            rich_help_panel=SEARCH,
+        ),
     ] = 1
     ban: Annotated[
         list[str] | None,
