@@ -19,6 +19,7 @@ LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 NOT_RUN = {
     "README.md": Counter({"it installs": 2, "needs the network": 2, "it takes an hour": 1, "it takes minutes": 1}),
     "CONTRIBUTING.md": Counter({"it installs, and runs the tests": 1}),
+    "docs/ray.md": Counter({"needs Ray": 1}),
     "docs/evaluation.md": Counter({"needs the network and COCO": 1}),
 }
 

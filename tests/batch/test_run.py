@@ -7,6 +7,7 @@ its inputs as an uninterrupted one does.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -253,6 +254,28 @@ def test_what_is_in_the_way_stops_a_job_that_says_so(photos: Path, tmp_path: Pat
     (texts / "00.txt").write_text("by hand")
     with pytest.raises(ConfigError, match=r"1 of 13 inputs have an output already \(.*00.jpg\)"):
         run(photos, tmp_path / "out", names=["txt"], on_existing="error")
+
+
+def test_equal_inputs_that_the_model_refuses_fail_each_by_its_name(photos: Path, tmp_path: Path) -> None:
+    class Refusing(Model):
+        def tell(self, seen: Sequence[Seen]) -> Future[list[Row]]:
+            told = super().tell(seen).result()
+            rows: Future[list[Row]] = Future()
+            rows.set_result(
+                [
+                    Row(row.name, "error", code="frames", message=f"{row.name}: too many", sha256=row.sha256)
+                    if row.name.endswith("01.jpg")
+                    else row
+                    for row in told
+                ]
+            )
+            return rows
+
+    model = Refusing()
+    summary = run(photos, tmp_path / "out", model, names=["rows.jsonl"])
+    assert summary.codes == {"frames": 2, "broken": 2} and "03.jpg" not in model.asked
+    fourth = json.loads((tmp_path / "out" / "rows.jsonl").read_text().splitlines()[3])
+    assert fourth["message"] == f"{photos / '03.jpg'}: too many"
 
 
 def test_without_a_journal_it_is_done_anew(photos: Path) -> None:

@@ -29,7 +29,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN = 0.2  # seconds between two looks for new rows
 REACHED_WITHIN = 10.0  # seconds
+LAST_WORDS = 30.0  # seconds that Ray may take to end its work, when the last row is there
 FILTER = 1  # processor that Ray keeps for looking up which parts are done; it hardly works
 CORES = 4  # of a model on processors, where the cluster has as many
 # Bytes for a process that opens media: a photo of 40 megapixels, and a part at the model's size. (Without a need that
@@ -111,7 +112,8 @@ class OnRay:
         self._told: dict[str, Row] = {}
         self._read: set[str] = set()  # files of rows
         self._error: Exception | None = None
-        self._ray: Any = None
+        self._running: threading.Thread | None = None
+        self._open = ExitStack()
 
     def __enter__(self) -> OnRay:
         return self
@@ -128,12 +130,10 @@ class OnRay:
         parts = Plan(self._job.items, self._job.part, self._job.settings, self._job.folder / "parts.json").parts(items)
         keys = {part.key for part in parts}
         self._collect(keys)
-        running: threading.Thread | None = None
         for item in items:
             while item.name not in self._landed:
-                if running is None:
-                    running = self._begin(parts)
-                over = not running.is_alive()  # asked before the look, so that what came last is not missed
+                self._running = self._running or self._begin(parts)
+                over = not self._running.is_alive()  # asked before the look, so that what came last is not missed
                 self._collect(keys)
                 if item.name not in self._landed:
                     if over:
@@ -149,11 +149,12 @@ class OnRay:
 
     def close(self) -> None:
         """Leave the cluster; it ends when it was begun here."""
-        if self._ray is not None:
-            self._ray.shutdown()
+        self._open.close()
 
     def forget(self) -> None:
         """Remove what was under way, as the job is complete and its journal knows every row."""
+        if self._running is not None:
+            self._running.join(LAST_WORDS)  # it still notes there that the last part is done
         shutil.rmtree(self._job.folder, ignore_errors=True)
 
     def _seen(self, item: Item) -> Seen:
@@ -167,7 +168,8 @@ class OnRay:
         """Join the cluster, and run the parts through it in a thread."""
         for mark in self._job.site.marks.iterdir():  # of a run that was killed as a whole, which is no part's fault
             mark.unlink(missing_ok=True)
-        self._ray = joined(self._job.address)
+        self._open.enter_context(redirect_stdout(sys.stderr))  # where Ray tells of processes that died
+        self._open.callback(joined(self._job.address).shutdown)
 
         def run() -> None:
             try:
@@ -287,7 +289,7 @@ def run_parts(job: RayJob, parts: Sequence[Part]) -> None:
     context.checkpoint_config = checkpoint
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it logs with a traceback what it raises, too
     actors, device, needs = models(ray.cluster_resources(), job.device)
     told = (
         data.read_datasource(source(data, parts), override_num_blocks=len(parts))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pixtell.batch.row import Row
     from pixtell.captioner import Captioner
 
-ATTEMPTS = 4  # at telling a part: when a model has died of it so often, the next one would too
+ATTEMPTS = 4  # at a part: when so many processes have died of it, the next one would too
 
 _Stamp = tuple[int, int]
 _GONE: _Stamp = (-1, -1)  # of what can't be looked at now: another one as soon as it can
@@ -110,13 +110,19 @@ class Site:
             ) from None
 
     @contextmanager
-    def attempt(self, what: str) -> Iterator[int]:
-        """How often `what` was begun before: each time, whoever did it has died of it."""
+    def attempt(self, what: str, items: Sequence[Item]) -> Iterator[int]:
+        """How often `what` was begun with these items before: each time, whoever did it has died of it. Raises
+        `PixtellError` when that was too often."""
         mark = self.marks / what
         with telling(mark), mark.open("ab") as file:
-            before = file.tell()
+            died = file.tell()
             file.write(b".")
-        yield before
+        if died >= ATTEMPTS:
+            raise PixtellError(
+                f"{died} processes died at the {len(items)} inputs from {items[0].name!r} on, perhaps of memory: try a "
+                "smaller --batch-size"
+            )
+        yield died
         mark.unlink(missing_ok=True)
 
 
@@ -128,17 +134,15 @@ def opened(row: dict[str, Any], wish: Wish, site: Site) -> dict[str, Any]:
     """
     site.enter()
     items: Sequence[Item] = pickle.loads(row["items"])
-    with site.attempt(f"{row['part']}.opened") as died:
+    with site.attempt(f"{row['part']}.opened", items) as died:
         seen = list(seen_ahead(items, wish, workers=min(died, 1), ahead=len(items)))
     return {"part": row["part"], "seen": pickle.dumps(seen)}
 
 
 class Telling:
-    """A model: tells the rows of parts. Raises `PixtellError` for a part that models have died of."""
+    """A model: tells the rows of parts."""
 
-    def __init__(
-        self, load: Callable[[str], Captioner], device: str, batch_size: int, work: Work, site: Site
-    ) -> None:
+    def __init__(self, load: Callable[[str], Captioner], device: str, batch_size: int, work: Work, site: Site) -> None:
         site.enter()
         self._captioner = load(device)
         self._captioner.batch_size = batch_size
@@ -147,12 +151,7 @@ class Telling:
 
     def __call__(self, row: dict[str, Any]) -> dict[str, str]:
         seen: Sequence[Seen] = pickle.loads(row["seen"])
-        with self._site.attempt(f"{row['part']}.told") as died:
-            if died >= ATTEMPTS:
-                raise PixtellError(
-                    f"the process with the model died {died} times at the {len(seen)} inputs from "
-                    f"{seen[0].item.name!r} on, perhaps of memory: try a smaller --batch-size"
-                )
+        with self._site.attempt(f"{row['part']}.told", [one.item for one in seen]):
             pairs = zip(seen, told_once(self._work, self._captioner, seen), strict=True)
             outcomes = [{"stamp": one.stamp, "row": told.content()} for one, told in pairs]
         return {"part": row["part"], "outcomes": json.dumps(outcomes)}

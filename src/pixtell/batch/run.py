@@ -227,8 +227,8 @@ class _Known:
         )
 
     def told(self, row: Row) -> None:
-        """Remember a row that was told or known."""
-        if row.status == "ok" and row.sha256 and not row.same_as:
+        """Remember a row that was told or known: of a content that the model refused, too."""
+        if row.status != "skipped" and row.sha256 and not row.same_as:
             self.before.setdefault(row.sha256, row.name)
             self.rows.setdefault(row.sha256, row)
 
@@ -240,7 +240,10 @@ class _Known:
         if entry and entry.row.sha256 == seen.sha256 and entry.row.status == "ok":
             return _Outcome(Finished(seen.item, entry.row, entry.notes), seen.stamp, known=False)
         twin = self.rows.get(seen.sha256)
-        if twin is not None:
+        if twin is not None and twin.status == "error":
+            message = twin.message.replace(printable(twin.name), printable(seen.item.name), 1)
+            row = replace(twin, name=seen.item.name, message=message)
+        elif twin is not None:
             row = replace(twin, name=seen.item.name, same_as=twin.name)
         else:
             row = replace(self.elsewhere[seen.sha256], name=seen.item.name, same_as="")

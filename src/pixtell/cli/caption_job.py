@@ -11,7 +11,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -23,8 +23,10 @@ from pixtell.cli.output import say
 from pixtell.cli.progress import State, clock, progress
 
 if TYPE_CHECKING:
+    from pixtell.batch.decode import Wish
     from pixtell.batch.inputs import Listing
     from pixtell.batch.output import Output, OutputOptions
+    from pixtell.batch.ray import RayJob
     from pixtell.batch.run import Job, Summary
     from pixtell.batch.work import Work
     from pixtell.captioner import Captioner
@@ -56,6 +58,7 @@ def caption_job(given: Given) -> int:
     from pixtell.batch.journal import Journal
     from pixtell.batch.output import OutputOptions
     from pixtell.batch.outputs import check_collisions, open_outputs
+    from pixtell.batch.ray import OnRay
     from pixtell.batch.run import run_job
 
     work = given.texts.work(given.search, given.media)
@@ -77,12 +80,18 @@ def caption_job(given: Given) -> int:
     captioner.batch_size = given.model.batch_size or automatic_batch_size(captioner, work.decoding.beams)
     settings = settings_of(given, work, captioner)
     outputs = open_outputs(given.write.names, replace(options, settings=json.dumps(settings)))
-    with Journal(journal_path, settings) as journal, interruptible() as stop:
+    with Journal(journal_path, settings) as journal, interruptible() as stop, ExitStack() as stack:
         job = made_job(given, listing, work, captioner)
+        if given.speed.on_ray:
+            ray_job = made_ray_job(given, listing, work, captioner, json.dumps(settings), Path(f"{journal_path}.ray"))
+            on_ray = stack.enter_context(OnRay(ray_job))
+            job = replace(job, see_ahead=on_ray.see_ahead, tell=on_ray.tell, under_way=1)
         job = replace(job, outputs=outputs, also=[Failures(failures), *pages(given, thumbnails, settings)])
         job = replace(job, on_existing=options.on_existing)
         with progress(as_json=given.speed.json_progress) as tell:
             summary = run_job(job, journal, lambda so_far: tell(state_of(so_far)), stop)
+        if given.speed.on_ray and summary.complete:
+            on_ray.forget()
     told(summary, failures)
     if not summary.complete:
         return INTERRUPTED
@@ -144,12 +153,11 @@ def listed(given: Given, ours: tuple[str, ...]) -> Listing:
 
 def made_job(given: Given, listing: Listing, work: Work, captioner: Captioner) -> Job:
     """The job without its outputs: how media are opened ahead, and who tells about them."""
-    from pixtell.batch.decode import Wish, seen_ahead
+    from pixtell.batch.decode import seen_ahead
     from pixtell.batch.devices import Devices, Here
     from pixtell.batch.run import Job
 
-    looks = looks_of(given.media, captioner)
-    wish = Wish(looks, captioner.config.pixels, given.speed.exact, given.texts.window())
+    wish = wish_of(given, captioner)
     part = max(LEAST_PART, captioner.batch_size)
     devices = given.speed.device_list() or all_gpus(given.model.device)
     workers = given.speed.workers if given.speed.workers is not None else default_workers(len(listing.found))
@@ -163,6 +171,35 @@ def made_job(given: Given, listing: Listing, work: Work, captioner: Captioner) -
         part=part,
         under_way=2 * len(devices) if len(devices) > 1 else 1,
     )
+
+
+def made_ray_job(
+    given: Given, listing: Listing, work: Work, captioner: Captioner, settings: str, folder: Path
+) -> RayJob:
+    """What a cluster is to do; its models compute in what the one here was loaded in, as rows say so."""
+    from pixtell.batch.ray import RayJob
+
+    dtype: Any = captioner.dtype  # one of those that can be chosen
+    return RayJob(
+        items=listing.items,
+        wish=wish_of(given, captioner),
+        work=work,
+        load=replace(given.model, dtype=dtype).load_on,
+        device=given.model.device,
+        batch_size=captioner.batch_size,
+        part=max(LEAST_PART, captioner.batch_size),
+        settings=settings,
+        folder=folder,
+        address=given.speed.ray_address,
+    )
+
+
+def wish_of(given: Given, captioner: Captioner) -> Wish:
+    """How media are opened and cut, for any engine."""
+    from pixtell.batch.decode import Wish
+
+    looks = looks_of(given.media, captioner)
+    return Wish(looks, captioner.config.pixels, given.speed.exact, given.texts.window())
 
 
 def looks_of(media: MediaOptions, captioner: Captioner) -> Looks:

@@ -193,6 +193,23 @@ class SpeedChoice:
     engine: Annotated[
         Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.", rich_help_panel=SPEED)
     ] = "local"
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="The Ray cluster to join; one is begun on this machine when not given.",
+            rich_help_panel=SPEED,
+        ),
+    ] = None
+
+    @property
+    def on_ray(self) -> bool:
+        """Whether a Ray cluster does the work. Raises `ConfigError` for options that don't go with that."""
+        if self.engine == "ray" and (self.devices or self.workers is not None):
+            raise ConfigError("--devices and --workers are this machine's: --engine ray takes what the cluster has")
+        if self.engine != "ray" and self.ray_address:
+            raise ConfigError("--ray-address: needs --engine ray")
+        return self.engine == "ray"
 
     def device_list(self) -> list[str]:
         """The devices named. Raises `ConfigError` for an empty one."""
