@@ -46,10 +46,11 @@ MAY_IMPORT = {
     "captioner": "errors config results media video pixels model cache tokenizer decoding constraints checkpoint "
     "placement",
     "__init__": "errors config results media captioner",
+    "page": "",
     "data": "errors config media pixels tokenizer",
     "training": "errors config media pixels vision model tokenizer decoding checkpoint data",
-    "evaluation": "pixtell errors config results media captioner data",
-    "batch": "errors config results look media pixels captioner data",
+    "evaluation": "pixtell errors config results media captioner page data",
+    "batch": "errors config results look media pixels captioner page data",
     "cli": "pixtell errors config results media captioner checkpoint data training evaluation batch",
     "__main__": "cli",
 }

@@ -81,6 +81,20 @@ def test_the_same_rows_give_the_same_page_and_decode_nothing(tmp_path: Path) -> 
     assert made == ["g.mp4", "new.jpg", "g.mp4"]
 
 
+def test_of_equal_inputs_the_first_is_decoded(tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def make(item: Item, side: int) -> bytes:
+        made.append(item.name)
+        return thumbnail_of(item, side)
+
+    contact = Contact(str(tmp_path / "contact.html"), Thumbnails(tmp_path / "thumbs"), make=make)
+    contact.finish(
+        [finished(Row(name, text="x"), photo(color)) for name, color in zip("abc", ("red", "navy", "red"), strict=True)]
+    )
+    assert sorted(made) == ["a", "b"], "in threads: in any order"
+
+
 def test_its_being_there_passes_no_input_over(tmp_path: Path) -> None:
     contact = Contact(str(tmp_path / "contact.html"), Thumbnails(tmp_path / "thumbs"))
     contact.finish(ROWS)

@@ -131,7 +131,8 @@ def apply_job(
 
 def pages(given: Given, thumbnails: Path, settings: Mapping[str, Any]) -> list[Output]:
     """The contact page, where one is asked for."""
-    from pixtell.batch.contact import Contact, Thumbnails
+    from pixtell.batch.contact import Contact
+    from pixtell.batch.thumbnails import Thumbnails
 
     if not given.write.html:
         return []

@@ -2,30 +2,30 @@
 
 In: a `Report` of plain values. Out: an HTML file that holds everything: numbers, texts, pictures, style and script.
 
-The surprising thing: the texts are those of a model and of strangers, and may hold anything, `</script>` too. They
-enter the page in one place, as JSON without a `<` in it, and become text nodes from there; the page's own policy
-allows no script but the one whose digest it names, no network, and no picture that isn't inside.
+The surprising thing: a picture is in the page once, however many questions are about it; an item says which it is. What
+keeps the texts of a model and of strangers from breaking out of the page is in `pixtell.page`.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import html
-import io
-import json
-import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Any
 
 from pixtell.evaluation.predictions import write_text
+from pixtell.page import Design, assemble, shrink
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-PAGE = Path(__file__).parent / "page"  # the files that become one
+DESIGN = Design(
+    generator="pixtell score --html",
+    folder=Path(__file__).parent / "page",
+    body="report.html",
+    styles=("report.css",),
+    scripts=("charts.js", "report.js"),
+)
 THUMBNAIL = 192  # pixels of the longer side: as wide as a card shows it
 QUALITY = 75  # JPEG's; a square photo then takes 8 kB, 11 kB as text: 1,000 make a page of about 10 MB
 
@@ -107,12 +107,9 @@ class Report:
 
 
 def thumbnail(picture: Image) -> str:
-    """A picture as a small JPEG in a data URL. A smaller picture stays as small as it is."""
-    small = picture.convert("RGB")
-    small.thumbnail((THUMBNAIL, THUMBNAIL))
-    file = io.BytesIO()
-    small.save(file, "JPEG", quality=QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    """A picture as a small JPEG in a data URL."""
+    content = shrink(picture, THUMBNAIL, "JPEG", quality=QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(content).decode("ascii")
 
 
 def write_report(report: Report, path: Path) -> None:
@@ -122,30 +119,8 @@ def write_report(report: Report, path: Path) -> None:
 
 def page(report: Report) -> str:
     """The page as text, all of it ASCII outside of its own style and script."""
-    style = _own("report.css")
-    script = _own("charts.js") + _own("report.js")
-    policy = (
-        f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
     title = report.title if report.complete else f"PARTIAL {report.title}"
-    # One pass: what is filled in is not looked at again, so a `$` in a text means nothing.
-    return Template(_own("report.html")).substitute(
-        policy=policy,
-        title=html.escape(title).encode("ascii", "xmlcharrefreplace").decode("ascii"),
-        style=style,
-        script=script,
-        data=_embedded(_content(report)),
-    )
-
-
-def _own(name: str) -> str:
-    return (PAGE / name).read_text(encoding="utf-8")
-
-
-def _digest(source: str) -> str:
-    """How a content security policy names the one inline style or script that it allows."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
+    return "".join(assemble(DESIGN, title, _content(report)))
 
 
 def _content(report: Report) -> dict[str, Any]:
@@ -156,18 +131,3 @@ def _content(report: Report) -> dict[str, Any]:
         place = places.setdefault(item.picture, len(places)) if item.picture else None
         items.append({**vars(item), "picture": place})
     return {**asdict(replace(report, items=())), "items": items, "pictures": list(places)}
-
-
-def _embedded(content: dict[str, Any]) -> str:
-    """JSON that can stand in a script element: no character in it can end that, or begin a comment in it."""
-    text = json.dumps(_finite(content), separators=(",", ":"), allow_nan=False)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _finite(value: Any) -> Any:
-    """The same with null for what is not a number, which JSON has no word for."""
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

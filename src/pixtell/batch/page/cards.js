@@ -19,6 +19,14 @@ function picture(row) {
   return el("div", { class: "picture" }, inside);
 }
 
+/** Seconds as a clock shows them. */
+function clock(seconds) {
+  const tenths = Math.round(seconds * 10);
+  const [hours, minutes] = [Math.floor(tenths / 36000), Math.floor(tenths / 600) % 60];
+  const rest = ((tenths % 600) / 10).toFixed(tenths % 10 ? 1 : 0).padStart(tenths % 10 ? 4 : 2, "0");
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
+}
+
 /** Answers, labels and windows, each where there are any. */
 function further(row) {
   const answers = (row.answers ?? []).map(([question, answer]) =>

@@ -133,12 +133,7 @@ function refresh() {
   tell();
 }
 
-let waiting = 0;
-/** Refresh once before the next frame, however many changes there are until then. */
-function soon() {
-  cancelAnimationFrame(waiting);
-  waiting = requestAnimationFrame(refresh);
-}
+const soon = onceAFrame(refresh);
 
 /** Draw the cards of these places again, where they are drawn; the one that is written in stays. */
 function redraw(...changedPlaces) {

@@ -1,29 +1,7 @@
-"use strict";
-// Elements, numbers and plots. Texts only ever become text nodes: nothing that a model or a person wrote is markup.
+// Scores as texts, bars and histograms.
 
 const BINS = 30; // of a histogram; the two ends of a range move from bin to bin
 const PLOT_HEIGHT = 100;
-
-/** An element with attributes (a `style` object sets properties, an `on...` function listens) and children. */
-function el(tag, attributes = {}, ...children) {
-  const made = ["svg", "path"].includes(tag)
-    ? document.createElementNS("http://www.w3.org/2000/svg", tag)
-    : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "style") for (const [key, one] of Object.entries(value)) made.style.setProperty(key, one);
-    else if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value !== null) made.setAttribute(name, value);
-  }
-  made.append(...children.filter((child) => child !== null && child !== ""));
-  return made;
-}
-
-const count = (number) => number.toLocaleString("en");
-const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
-
-/** A number with a true minus, and none before a zero. */
-const fixed = (number, digits) => number.toFixed(digits).replace(/^-(?=[0.]*$)/, "").replace("-", "\u2212");
 
 /** A score as papers tell it, times 100; a dash where there is none. */
 const percent = (value, digits = 2) => (value === null ? "\u2013" : fixed(value * 100, digits));

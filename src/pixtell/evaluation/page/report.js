@@ -4,14 +4,7 @@ const PAGE = 24; // cards at a time
 const ROWS = 12; // groups of a kind that are shown without being asked for
 const LONG = 160; // characters of a problem that are shown without being asked for
 
-window.addEventListener("error", (event) => {
-  const box = document.getElementById("error");
-  box.textContent = `This page could not be drawn: ${event.message}`;
-  box.hidden = false;
-});
-
-const byId = (id) => document.getElementById(id);
-const report = JSON.parse(byId("data").textContent);
+const report = embedded();
 
 /** The body of a section, which is shown from now on. */
 function section(id) {
@@ -228,12 +221,7 @@ function refresh() {
   tell();
 }
 
-let waiting = 0;
-/** Refresh once before the next frame, however many changes there are until then. */
-function soon() {
-  cancelAnimationFrame(waiting);
-  waiting = requestAnimationFrame(refresh);
-}
+const soon = onceAFrame(refresh);
 
 function tell() {
   const shown = Math.min(state.shown, found.length);
