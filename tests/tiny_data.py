@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from pixtell.tokenizer import Tokenizer
@@ -73,4 +74,25 @@ def questions_tar(path: Path) -> Path:
     for colour in COLOURS:
         qa = [{"question": "what colour is it ?", "answer": colour}]
         files += [(f"{colour}.png", png(drawing(colour, "disc"))), (f"{colour}.json", {"qa": qa})]
+    return write_tar(path, files)
+
+
+def jpeg(picture: Image.Image, quality: int = 90) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def noise(size: tuple[int, int], seed: int) -> Image.Image:
+    """A picture of large soft blots, unlike that of any other seed."""
+    fields = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    return Image.fromarray(fields).resize(size, Image.Resampling.BICUBIC)
+
+
+def texts_tar(path: Path, texts: Sequence[tuple[str, dict[str, Any]]], broken: Sequence[str] = ()) -> Path:
+    """A tar of a picture of its own for each of these keys, with these texts; the pictures of `broken` ones are cut."""
+    files: list[tuple[str, bytes | dict[str, Any] | list[Any]]] = []
+    for seed, (key, said) in enumerate(texts):
+        picture = png(noise((40, 36), seed))
+        files += [(f"{key}.png", picture[:60] if key in broken else picture), (f"{key}.json", said)]
     return write_tar(path, files)

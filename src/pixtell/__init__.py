@@ -11,8 +11,8 @@
 
        model.py = vision + prefix + decoder      captioner.py = the whole column: encode, caption, ask, classify, stream
 
-       checkpoint/  files <-> model              training/    batches -> better weights       cli/   the commands
-       data/        rows -> batches              evaluation/  predictions -> scores           page/  a page that holds everything
+       checkpoint/  files <-> model              training/    batches -> better weights      cli/   the commands
+       data/        rows -> batches              evaluation/  predictions -> scores          page/  self-contained pages
        batch/       folders and shards -> rows on disk, resumable
 
     >>> import pixtell

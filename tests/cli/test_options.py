@@ -12,7 +12,7 @@ import typer
 from pixtell import media
 from pixtell.captioner import load
 from pixtell.checkpoint import convert
-from pixtell.cli.options import CheckpointOptions, MediaOptions, ModelOptions, SearchOptions, grouped
+from pixtell.cli.options import BATCH_SIZE, CheckpointOptions, MediaOptions, ModelOptions, SearchOptions, grouped
 from pixtell.config import DecodeOptions
 from pixtell.errors import ConfigError
 
@@ -37,8 +37,9 @@ def test_defaults_are_those_of_the_library() -> None:
         assert getattr(MediaOptions(), name) == default(media.open_media, name)
     for name, value in CheckpointOptions().keywords().items():
         assert value == default(load, name) == default(convert.load_checkpoint, name)
-    for name in ("device", "dtype", "batch_size"):
+    for name in ("device", "dtype"):
         assert getattr(ModelOptions(), name) == default(load, name)
+    assert default(load, "batch_size") == BATCH_SIZE
 
 
 @pytest.mark.parametrize(

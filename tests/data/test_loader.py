@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from tiny_data import captions_tar, drawing, png, questions_tar, tokenizer, write_tar
+from PIL import Image
+from tiny_data import captions_tar, drawing, png, questions_tar, texts_tar, tokenizer, write_tar
 
 from pixtell.config import PixelConfig
 from pixtell.data.example import TextPair, sequence
-from pixtell.data.loader import Batch, Loader, Stream, pad_sequences, prefetched, validation_batches
+from pixtell.data.loader import Batch, Loader, Stream, pad_sequences, validation_batches
 from pixtell.data.sources import TarSource
-from pixtell.errors import InputError
+from pixtell.errors import ConfigError
 from pixtell.media import open_media
 from pixtell.pixels import to_pixels
 
@@ -174,32 +176,65 @@ def test_marks_of_questions_are_switched_as_often_as_told(streams: list[Stream],
     assert abs(have_one - (share if had_one == 0 else 1 - share)) < (0.2 if share == 0.5 else 1e-9)
 
 
-@pytest.mark.parametrize(("start", "end"), [(0, 5), (3, 4), (2, 9), (4, 4)])
-def test_prefetched_batches_are_the_direct_ones(streams: list[Stream], start: int, end: int) -> None:
-    loader = loader_of(streams)
-    made = list(prefetched(loader, start, end))
-    assert len(made) == end - start
-    assert all(same(batch, loader.batch(step)) for step, batch in enumerate(made, start=start))
+def test_sizes_follow_from_the_step(streams: list[Stream]) -> None:
+    loader = loader_of([replace(stream, sizes=(16, 24, 32)) for stream in streams])
+    sides = [loader.batch(step).pixels_BFCHW.shape[-2:] for step in range(24)]
+    assert {tuple(side) for side in sides} == {(16, 16), (24, 24), (32, 32)}
+    assert all(loader.batch(step, 1, 2).pixels_BFCHW.shape[-2:] == sides[step] for step in range(24))
 
 
-def test_prefetching_can_be_left_early(streams: list[Stream]) -> None:
-    made = prefetched(loader_of(streams), 0, 1000)
-    next(made)
-    made.close()
+def test_pictures_are_cut_square_for_models_that_crop(tmp_path: Path) -> None:
+    """A picture that is wide shows the square in its middle, as published, and the squashing model all of its width."""
+    wide = Image.new("RGB", (90, 30), (255, 0, 0))
+    wide.paste((0, 0, 255), (30, 0, 60, 30))
+    source = TarSource([write_tar(tmp_path / "a.tar", [("1.png", png(wide)), ("1.json", {"captions": ["a"]})])])
+    reds = {}
+    for fit in ("crop", "squash"):
+        loader = Loader([Stream(source, 1, 1, 1)], TOKENIZER, replace(PIXELS, fit=fit), 0)
+        reds[fit] = [float((loader.batch(step).pixels_BFCHW[0, 0, 0] > 0).float().mean()) for step in range(5)]
+    assert max(reds["crop"]) == 0 and min(reds["squash"]) > 0.4
 
 
-def test_a_broken_picture_is_named_by_its_row(tmp_path: Path) -> None:
-    good, broken = png(drawing("red", "disc")), png(drawing("red", "disc"))[:60]
-    text = {"captions": ["a"]}
-    files = [("1.png", good), ("1.json", text), ("sub/2.png", broken), ("sub/2.json", text)]
-    source = TarSource([write_tar(tmp_path / "a.tar", files)])
-    loader = loader_of([Stream(source, weight=1, media=2, texts=1)])
-    with pytest.raises(InputError, match=r"^sub/2: (?!<bytes>)"):
-        loader.batch(0)
-    with pytest.raises(InputError, match=r"^sub/2: "):
-        list(prefetched(loader, 0, 3))
-    with pytest.raises(InputError, match=r"^sub/2: "):
-        list(validation_batches(source, TOKENIZER, PIXELS, 2, 2))
+def test_answers_are_drawn_as_often_as_they_were_given(tmp_path: Path) -> None:
+    qa = [{"question": "what colour is it ?", "answers": ["red"] * 7 + ["blue"] * 3}]
+    source = TarSource([texts_tar(tmp_path / "a.tar", [(f"{n}", {"qa": qa}) for n in range(20)])])
+    loader = loader_of([Stream(source, 1, 20, 1)])
+    batches = [loader.batch(step) for step in range(10)]
+    said = Counter(answer for batch in batches for answer in learnt(batch))
+    assert said.keys() == {"red", "blue"} and 0.6 < said["red"] / 200 < 0.8
+    assert learnt(batches[0]) != learnt(batches[1]), "another draw in another epoch"
+    assert batches[0].references == (("red",),) * 20
+
+
+def test_references_are_all_texts_of_a_row(streams: list[Stream]) -> None:
+    loader = loader_of([replace(streams[0], texts=1)])
+    batch = loader.batch(2)
+    rows = loader.rows(0, loader.turn(2)[1])
+    examples = [streams[0].source[row] for row in rows]
+    assert batch.keys == tuple(example.key for example in examples)
+    assert batch.references == tuple(tuple(pair.target for pair in example.texts) for example in examples)
+
+
+def learnt(batch: Batch) -> list[str]:
+    """What is to be said in each row's first text."""
+    return [
+        TOKENIZER.decode(ids[need].tolist())
+        for ids, need in zip(batch.ids_BKT[:, 0], batch.need_predict_BKT[:, 0], strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"media": 0, "weight": -1}, "2 problems"),
+        ({"area": 0.0}, "area must be above 0 and at most 1, got 0.0"),
+        ({"switch_marks": 2.0}, r"switch_marks must be in 0\.\.1"),
+        ({"sizes": (16, 0)}, "sizes must be at least 1, got 16, 0"),
+    ],
+)
+def test_settings_that_can_not_be(streams: list[Stream], settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        replace(streams[0], **settings)
 
 
 def test_padding() -> None:

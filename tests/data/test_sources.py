@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from tiny_data import captions_tar, drawing, png, questions_tar, write_tar
 
+from pixtell.data.dataset import Dataset, open_dataset
 from pixtell.data.example import TextPair
-from pixtell.data.sources import TarSource, clean_caption, read_texts
+from pixtell.data.row import Question, Row, Stored
+from pixtell.data.sources import RowSource, TarSource, answered, clean_caption, texts_of
 from pixtell.errors import InputError
 
 PICTURE = png(drawing("red", "disc"))
@@ -37,7 +39,7 @@ def test_names_and_order_within_a_tar_are_free(tmp_path: Path) -> None:
         ("./y.webp", b"w"),
     ]
     source = TarSource([write_tar(tmp_path / "a.tar", files)])
-    assert [source[row].key for row in range(2)] == ["x/1.JSON", "./y"]
+    assert [source[row].key for row in range(2)] == ["x/1.JSON", "y"]
     assert source[1].image == b"w"
     assert source[0].texts == (TextPair("", "a"), TextPair("what?", "soft toy"))
 
@@ -57,38 +59,52 @@ def test_captions_lose_their_full_stop(caption: str, clean: str) -> None:
     assert clean_caption(caption) == clean
 
 
+def asked(*answers: str) -> Question:
+    return Question("q", "what?", answers)
+
+
 @pytest.mark.parametrize(
-    "description",
+    ("row", "texts"),
     [
-        b"",
-        b"{",
-        b"\xff\xfe",
-        b"[1]",
-        b"{}",
-        b'{"captions": []}',
-        b'{"captions": "a dog"}',
-        b'{"captions": [3]}',
-        b'{"captions": null}',
-        b'{"caption": "a dog"}',
-        b'{"qa": [{"question": "what?"}]}',
-        b'{"qa": {"question": "what?", "answer": "that"}}',
-        b'{"qa": ["what?"]}',
+        (Row("r", captions=("A dog .", " . ", "")), [("", "A dog")]),
+        (Row("r", captions=("a",), questions=(asked("soft_toy"),), label="x"), [("", "a"), ("what?", "soft toy")]),
+        (Row("r", label="golden_retriever"), [("", "golden retriever")]),
+        (Row("r", label="SALE"), [("", "SALE")]),
+        (Row("r", questions=(asked(), asked("", " "))), []),
+        (Row("r"), []),
     ],
 )
-def test_texts_that_are_none_are_refused_by_name(description: bytes) -> None:
-    with pytest.raises(InputError, match=r"^photo7\.json: ") as caught:
-        read_texts("photo7", description)
-    assert caught.value.code == "broken" and "\n" not in str(caught.value)
+def test_what_is_learnt_of_a_row(row: Row, texts: list[tuple[str, str]]) -> None:
+    assert [(pair.prompt, pair.target) for pair in texts_of(row)] == texts
 
 
-def test_numbers_may_be_answers() -> None:
-    assert read_texts("k", b'{"qa": [{"question": "how many?", "answer": 3}]}') == (TextPair("how many?", "3"),)
+def test_of_many_answers_the_commonest_is_the_target() -> None:
+    pair = answered(asked("a", "b_c", "b c", "", "a", "b c"))
+    assert pair == TextPair("what?", "b c", ("a", "b c", "a", "b c"))
+    assert answered(asked("x", "y")) == TextPair("what?", "x", ("y",)), "of equals the first"
 
 
-def test_a_picture_without_json(tmp_path: Path) -> None:
+def test_rows_without_picture_or_text_are_left_out(tmp_path: Path) -> None:
+    place = Stored(captions_tar(tmp_path / "a.tar"), "p")
+    rows = (Row("1", place, ("a",)), Row("2", None, ("a",)), Row("3", place), Row("4", place, label="x"))
+    source = RowSource(Dataset("d", rows))
+    assert [source.key(number) for number in range(len(source))] == ["1", "4"] and source.unused == 2
+    assert source.media(1) == place and source.row_texts(1) == (TextPair("", "x"),)
+    with pytest.raises(InputError, match="d: none of its 2 rows has both a picture and a text"):
+        RowSource(Dataset("d", rows[1:3]))
+
+
+def test_a_folder_of_frames_is_its_path(tmp_path: Path) -> None:
+    (tmp_path / "clip").mkdir()
+    source = RowSource(Dataset("d", (Row("1", Stored(tmp_path / "clip", "clip"), ("a",)),)))
+    assert source[0].image == tmp_path / "clip"
+
+
+def test_tars_for_training_must_be_whole(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "a.tar", [("1.jpg", PICTURE), ("1.json", {"captions": ["a"]}), ("2.jpg", PICTURE)])
-    with pytest.raises(InputError, match=r"a\.tar: 2\.jpg has no 2\.json beside it"):
+    with pytest.raises(InputError, match=r"a\.tar: 2\.jpg has neither captions nor questions nor a label"):
         TarSource([path])
+    assert len(RowSource(open_dataset([path]))) == 1
 
 
 def test_tars_that_are_missing_or_none(tmp_path: Path) -> None:
@@ -100,12 +116,11 @@ def test_tars_that_are_missing_or_none(tmp_path: Path) -> None:
     no_rows = write_tar(tmp_path / "no_rows.tar", [("readme.txt", b"hello")])
     for paths, code, words in (
         ([tmp_path / "none.tar"], "missing", r"none\.tar: no such file"),
-        ([empty], "broken", r"empty\.tar: not a readable tar"),
-        ([text], "broken", r"text\.tar: not a readable tar"),
-        ([packed], "broken", r"packed\.tar\.gz: not a readable tar"),
-        ([tmp_path], "broken", "not a readable tar"),
-        ([no_rows], "empty", r"no pictures in .*no_rows\.tar"),
-        ([], "empty", "no pictures in no tars"),
+        ([empty], "empty", r"empty\.tar: there is nothing in it"),
+        ([text], "unsupported", r"text\.tar: is text of another kind"),
+        ([packed], "unsupported", r"packed\.tar\.gz: is gzip"),
+        ([no_rows], "empty", r"no_rows: holds no rows"),
+        ([], "empty", "no data set"),
     ):
         with pytest.raises(InputError, match=words) as caught:
             TarSource(paths)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from PIL import Image
 from tiny_data import drawing
 
-from pixtell.data.views import ASPECT_JITTER, crop, moving_views, random_box, random_view
+from pixtell.data.views import ASPECT_JITTER, Shape, View, crop, moving_views, random_box, square, views
 
 PICTURE = drawing("red", "disc", (60, 40))
+
+
+def one_view(picture: Image.Image, size: int, random: np.random.Generator, *, flip: bool, area: float) -> Image.Image:
+    return views([picture], View(size, 1, "squash", area, flip), random)[0]
 
 
 def darker_on_the_left(view: Image.Image) -> bool:
@@ -36,7 +42,7 @@ def test_the_whole_area_is_the_whole_picture() -> None:
     random = np.random.default_rng(0)
     whole = np.asarray(crop(PICTURE, (0, 0, *PICTURE.size), 32))
     for _ in range(5):
-        assert np.array_equal(np.asarray(random_view(PICTURE, 32, random, flip=False, area=1.0)), whole)
+        assert np.array_equal(np.asarray(one_view(PICTURE, 32, random, flip=False, area=1.0)), whole)
 
 
 def test_every_box_can_be_cut_out() -> None:
@@ -45,13 +51,13 @@ def test_every_box_can_be_cut_out() -> None:
     for size in ((60, 40), (1, 1), (7, 3)):
         picture = Image.new("RGB", size)
         for _ in range(100):
-            assert random_view(picture, 8, random, flip=True, area=0.3).size == (8, 8)
+            assert one_view(picture, 8, random, flip=True, area=0.3).size == (8, 8)
 
 
 @pytest.mark.parametrize("flip", [False, True])
 def test_mirror_images_only_when_allowed(flip: bool) -> None:
     random = np.random.default_rng(2)
-    photos = [darker_on_the_left(random_view(PICTURE, 32, random, flip=flip, area=0.9)) for _ in range(60)]
+    photos = [darker_on_the_left(one_view(PICTURE, 32, random, flip=flip, area=0.9)) for _ in range(60)]
     clips = [moving_views(PICTURE, 32, 3, random, flip=flip) for _ in range(40)]
     first_frames = [darker_on_the_left(clip[0]) for clip in clips]
     if not flip:
@@ -83,9 +89,69 @@ def test_a_clip_moves_in_a_straight_line(frames: int, monkeypatch: pytest.Monkey
 
 def test_the_same_chance_gives_the_same_views() -> None:
     for make in (
-        lambda random: [random_view(PICTURE, 24, random, flip=True, area=0.5)],
+        lambda random: [one_view(PICTURE, 24, random, flip=True, area=0.5)],
         lambda random: moving_views(PICTURE, 24, 4, random, flip=True),
     ):
         one, other, third = (make(np.random.default_rng(seed)) for seed in (5, 5, 6))
         assert [frame.tobytes() for frame in one] == [frame.tobytes() for frame in other]
         assert [frame.tobytes() for frame in one] != [frame.tobytes() for frame in third]
+
+
+@pytest.mark.parametrize("size", [(100, 100), (110, 100), (100, 124), (400, 300), (97, 300), (1, 1), (5, 4)])
+def test_squares_are_the_published_crops(size: tuple[int, int]) -> None:
+    """0.8 to 1 of the area wherever such a square fits; the largest in the middle where none does."""
+    picture, random = Image.new("RGB", size), np.random.default_rng(4)
+    boxes = [square(picture, random, 0.8) for _ in range(200)]
+    for left, top, right, bottom in boxes:
+        assert right - left == bottom - top and 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]
+    short, long = sorted(size)
+    middle = ((size[0] - short) // 2, (size[1] - short) // 2, (size[0] + short) // 2, (size[1] + short) // 2)
+    if short / long < 0.79:
+        assert set(boxes) == {middle}
+    elif short > 10:
+        shares = [(right - left) ** 2 / (size[0] * size[1]) for left, _, right, _ in boxes]
+        assert min(shares) > 0.78 and len(set(boxes)) > 20, "a side is rounded to whole pixels"
+
+
+def test_a_square_shows_nothing_from_beside_it() -> None:
+    """Bicubic looks two pixels around; the authors cut out first."""
+    picture = Image.new("RGB", (80, 40), (255, 255, 255))
+    picture.paste((10, 20, 30), (20, 0, 60, 40))
+    view = views([picture], View(64), np.random.default_rng(0))[0]
+    assert np.asarray(view).reshape(-1, 3).tolist() == [[10, 20, 30]] * 64 * 64
+
+
+@pytest.mark.parametrize("shape", ["square", "squash"])
+def test_a_clip_is_cropped_as_one(shape: Shape) -> None:
+    frames = [PICTURE] * 5
+    shown = views(frames, View(24, 5, shape, 0.5, flip=True), np.random.default_rng(7))
+    assert len(shown) == 5 and len({frame.tobytes() for frame in shown}) == 1
+
+
+def test_a_photo_among_clips_is_made_one() -> None:
+    for shape in ("square", "squash"):
+        shown = views([PICTURE], View(24, 4, shape), np.random.default_rng(8))
+        assert [frame.size for frame in shown] == [(24, 24)] * 4
+        assert len({frame.tobytes() for frame in shown}) > 1, "it moves"
+
+
+def test_made_clips_of_square_models_keep_the_aspect(monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes: list[tuple[float, ...]] = []
+    monkeypatch.setattr("pixtell.data.views.crop", lambda picture, box, size: boxes.append(box) or picture)
+    moving_views(PICTURE, 16, 6, np.random.default_rng(9), flip=False, shape="square")
+    for left, top, right, bottom in boxes:
+        assert right - left == pytest.approx(bottom - top) and right - left >= math.sqrt(0.4) * 40 - 1e-9
+
+
+@pytest.mark.parametrize(("shape", "frames"), [("square", 1), ("squash", 1), ("square", 6), ("squash", 6)])
+def test_no_view_is_smaller_than_told(shape: Shape, frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`least_part` says at what scale a JPEG may be decoded."""
+    boxes: list[tuple[float, ...]] = []
+    monkeypatch.setattr("pixtell.data.views.crop", lambda picture, box, size: boxes.append(box) or picture)
+    for size in ((300, 310), (200, 390), (700, 90)):
+        view, random = View(16, frames, shape, 0.8), np.random.default_rng(10)
+        boxes.clear()
+        for _ in range(300):
+            views([Image.new("RGB", size)], view, random)
+        least = min(min(right - left, bottom - top) for left, top, right, bottom in boxes)
+        assert least >= view.least_part * min(size) - 1

@@ -22,7 +22,7 @@ from pixtell.batch.item import Item, printable
 from pixtell.batch.output import Finished, OutputOptions, shows
 from pixtell.batch.row import Row
 from pixtell.batch.row_text import json_of, row_of_json
-from pixtell.data.sources import tar_members
+from pixtell.data.formats.tars import tar_members
 from pixtell.errors import ConfigError, InputError, PixtellError
 
 _DIGITS = 9  # of a key: WebDataset takes all up to the first dot for it, so a name can't be one

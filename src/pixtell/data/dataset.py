@@ -1,7 +1,7 @@
 """The door to data sets: files in, rows out, whatever the format.
 
-In: paths or patterns of tars, JSON, JSON lines, TSV files or folders, those of one data set together. Out: its rows,
-and what could not be used of it, each with its place. Texts are read, pictures are only located.
+In: paths or patterns of tars, parquet, JSON, JSON lines, TSV files or folders, those of one data set together. Out: its
+rows, and what could not be used of it, each with its place. Texts are read, pictures are only located.
 
 The surprising thing: what a file is, is found out from its content, and only files of one format are one data set.
 """
@@ -20,6 +20,8 @@ from pixtell.data.formats import (
     folder,
     image_tsv,
     json_lines,
+    msvd,
+    parquet,
     tars,
     textvqa,
     video_captions,
@@ -48,11 +50,21 @@ _READERS: dict[Kind, _Reader] = {
     "textvqa": textvqa.read,
     "video qa": video_qa.read,
     "video captions": video_captions.read,
+    "msvd csv": msvd.read,
+    "msvd lines": msvd.read,
     "image tsv": image_tsv.read,
     "text tsv": image_tsv.read,
     "caption lines": caption_lines.read,
+    "parquet": parquet.read,
 }
-_WORDS = {"rows": "JSON lines", "image tsv": "TSV", "text tsv": "TSV", "caption lines": "captions in lines"}
+_WORDS = {
+    "rows": "JSON lines",
+    "image tsv": "TSV",
+    "text tsv": "TSV",
+    "caption lines": "captions in lines",
+    "msvd csv": "MSVD",
+    "msvd lines": "MSVD",
+}
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,19 @@
 """Rows -> batches, as a function of the step number alone.
 
-In: sources with weights and a seed. Out: `Batch` number `step`. Nothing is remembered between steps, so a training
-resumes at any step with the very batches it would have seen. Each source goes through all its rows in a fresh random
-order an epoch; which source serves a step follows from the weights in a shuffled cycle. `prefetched` works one batch
-ahead in a thread.
+In: sources with weights and a seed. Out: batch number `step`, or one process's share of it. Nothing is remembered
+between steps, so a training resumes at any step, with any number of processes, with the very batches it would have
+seen: which rows, which texts of them, which crops. `prefetched` makes them ahead, pictures in processes of their own.
+
+The surprising thing: chance is drawn for each place of the global batch, not for a step or a process.
 
     B media, F frames, C channels, H W pixels, K texts a medium, T tokens
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -20,103 +21,208 @@ from PIL import Image
 from torch import Tensor
 
 from pixtell.config import PixelConfig
-from pixtell.data.example import Example, sequence, switch_mark
-from pixtell.data.sources import TarSource
-from pixtell.data.views import moving_views, random_view
-from pixtell.errors import InputError
+from pixtell.data import order
+from pixtell.data.ahead import made_ahead
+from pixtell.data.example import Example, TextPair, drawn, sequence, switch_mark
+from pixtell.data.row import Problem
+from pixtell.data.sample import STAND_INS, Candidate, Sample, Seen, crashed, see, see_surely
+from pixtell.data.sources import RowSource
+from pixtell.data.views import Shape, View
+from pixtell.data.workers import in_order
+from pixtell.errors import ConfigError, InputError
 from pixtell.media import open_media
 from pixtell.pixels import to_pixels
 from pixtell.tokenizer import MAX_TEXT, Tokenizer
 
+MAX_BROKEN = 100
+
 
 @dataclass(frozen=True)
 class Batch:
-    """What one training step sees. `need_predict_BKT` is True at tokens that are learnt; unused places are padding."""
+    """What one training step sees. `need_predict_BKT` is True at tokens that are learnt; unused places are padding.
+
+    `keys` name the rows, `references` are all texts to say about each, also those that this step doesn't learn, for
+    rewards. `broken` are the rows that were passed over; `waited` the seconds that whoever asked waited for this batch.
+    """
 
     pixels_BFCHW: Tensor
     ids_BKT: Tensor
     need_predict_BKT: Tensor
     media: int
+    keys: tuple[str, ...] = ()
+    references: tuple[tuple[str, ...], ...] = ()
+    broken: tuple[Problem, ...] = ()
+    waited: float = 0.0
 
 
 @dataclass(frozen=True)
 class Stream:
     """One source and how its rows become a batch: `media` rows a step, up to `texts` texts a row, `frames` a clip.
 
-    `weight` is how many steps of a cycle it serves; `flip` allows mirror images (not where left and right matter).
+    `weight` is how many steps of a cycle it serves. Pictures are shown in crops of at least `area`, square or squashed
+    (`shape`; not given: as the model is shown pictures), at a side drawn anew for each step from `sizes` where given;
+    `flip` allows mirror images (not where left and right matter); `exact` decodes JPEGs whole. The defaults are the
+    published ones but for `sizes`, which pre-training had as 160, 176 ... 224.
+
     Texts of more than `max_tokens` tokens are passed over where a row has shorter ones: the longest sets a step's cost.
     `switch_marks` is the share of questions whose mark is left out, or added where data never has one: people do both,
     and a model that knows only one way answers the other badly.
     """
 
-    source: TarSource
+    source: RowSource
     weight: int
     media: int
     texts: int
     frames: int = 1
-    flip: bool = True
-    area: float = 0.7
+    flip: bool = False
+    area: float = 0.8
     max_tokens: int = MAX_TEXT + 2
     switch_marks: float = 0.0
+    shape: Shape | None = None
+    sizes: tuple[int, ...] = ()
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        counts = {name: getattr(self, name) for name in ("weight", "media", "texts", "frames")}
+        problems = [f"{name} must be at least 1, got {value}" for name, value in counts.items() if value < 1]
+        if not 0 < self.area <= 1:
+            problems.append(f"area must be above 0 and at most 1, got {self.area}")
+        if not 0 <= self.switch_marks <= 1:
+            problems.append(f"switch_marks must be in 0..1, got {self.switch_marks}")
+        if any(size < 1 for size in self.sizes):
+            problems.append(f"sizes must be at least 1, got {', '.join(map(str, self.sizes))}")
+        if problems:
+            raise ConfigError.listing(f"stream of {self.source.name}", problems)
+
+
+@dataclass
+class Broken:
+    """The rows that could not be used so far, by key. More than `limit` of them end the run."""
+
+    limit: int
+    found: dict[str, Problem] = field(default_factory=dict)
+
+    def add(self, problems: Sequence[Problem]) -> None:
+        """Note more of them. Raises `InputError` above the limit."""
+        for problem in problems:
+            self.found.setdefault(problem.where, problem)
+        if len(self.found) > self.limit:
+            raise InputError(
+                problems[-1].code,
+                f"{problems[-1].message} ({len(self.found)} rows are broken, and {self.limit} is the limit: mend or "
+                "remove them, or raise max_broken)",
+            )
 
 
 class Loader:
-    """Batches by step number from several streams."""
+    """Batches by step number from several streams. `broken` tells which rows were passed over."""
 
-    def __init__(self, streams: Sequence[Stream], tokenizer: Tokenizer, pixels: PixelConfig, seed: int) -> None:
+    def __init__(
+        self,
+        streams: Sequence[Stream],
+        tokenizer: Tokenizer,
+        pixels: PixelConfig,
+        seed: int,
+        *,
+        max_broken: int = MAX_BROKEN,
+    ) -> None:
         self.streams = list(streams)
         self.tokenizer = tokenizer
         self.pixels = pixels
         self.seed = seed
+        self.broken = Broken(max_broken)
 
-    def batch(self, step: int) -> Batch:
-        """The batch of step number `step`, from 0."""
-        number, turn = self.turn(step)
-        stream = self.streams[number]
-        random = np.random.default_rng((self.seed, 1, step))
-        frames, sequences = [], []
-        for row in self.rows(number, turn):
-            example = stream.source[row]
-            picture = open_picture(example)
-            if stream.frames == 1:
-                views = [random_view(picture, self.pixels.size, random, flip=stream.flip, area=stream.area)]
-            else:
-                views = moving_views(picture, self.pixels.size, stream.frames, random, flip=stream.flip)
-            frames.append(to_pixels(views, self.pixels))
-            texts = example.texts
-            if stream.switch_marks:  # no random numbers are drawn where none are needed
-                switched = random.random(len(texts)) < stream.switch_marks
-                texts = tuple(switch_mark(pair) if s else pair for pair, s in zip(texts, switched, strict=True))
-            candidates = [sequence(self.tokenizer, pair) for pair in texts]
-            short = [candidate for candidate in candidates if len(candidate[0]) <= stream.max_tokens] or candidates
-            sequences.append([short[text] for text in random.permutation(len(short))[: stream.texts]])
-        ids, need_predict = pad_sequences(sequences, self.tokenizer.pad_id)
-        return Batch(torch.stack(frames), ids, need_predict, len(frames))
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+        """The share of process `rank` of `world` in batch number `step`, from 0: stretches in order, together all."""
+        return self.assemble(step, rank, world, [see(sample) for sample in self.samples(step, rank, world)])
 
     def turn(self, step: int) -> tuple[int, int]:
         """Which stream serves `step`, and how many times it has served before."""
-        cycle = [number for number, stream in enumerate(self.streams) for _ in range(stream.weight)]
-        round_number, place = divmod(step, len(cycle))
-        order = np.random.default_rng((self.seed, 2, round_number)).permutation(cycle)
-        number = int(order[place])
-        return number, round_number * self.streams[number].weight + int((order[:place] == number).sum())
+        return order.turn(self.seed, tuple(stream.weight for stream in self.streams), step)
 
     def rows(self, number: int, turn: int) -> list[int]:
         """The rows of a stream's batch number `turn`; an epoch's end and the next one's start may share a batch."""
+        media = self.streams[number].media
+        return [self.row_at(number, place) for place in range(turn * media, (turn + 1) * media)]
+
+    def row_at(self, number: int, place: int) -> int:
+        """The row at a place of a stream."""
+        return order.row_at(self.seed, number, place, len(self.streams[number].source))
+
+    def places(self, step: int, rank: int = 0, world: int = 1) -> tuple[int, list[int]]:
+        """The stream that serves a step, and a process's places of it. Raises `ConfigError` when it has none."""
+        number, turn = self.turn(step)
+        media = self.streams[number].media
+        if not 0 <= rank < world <= media:
+            raise ConfigError(f"process {rank} of {world} gets none of the {media} media a step: raise `media`")
+        return number, [turn * media + place for place in order.share(media, rank, world)]
+
+    def samples(self, step: int, rank: int = 0, world: int = 1) -> list[Sample]:
+        """What has to be looked at for a batch."""
+        number, places = self.places(step, rank, world)
         stream = self.streams[number]
-        size = len(stream.source)
-        places = [divmod(position, size) for position in range(turn * stream.media, (turn + 1) * stream.media)]
-        orders = {
-            epoch: np.random.default_rng((self.seed, 3, number, epoch)).permutation(size)
-            for epoch in {epoch for epoch, _ in places}
-        }
-        return [int(orders[epoch][place]) for epoch, place in places]
+        shape: Shape = stream.shape or ("squash" if self.pixels.fit == "squash" else "square")
+        size = order.size_at(self.seed, step, stream.sizes) if stream.sizes else self.pixels.size
+        view = View(size, stream.frames, shape, stream.area, stream.flip)
+        return [
+            Sample(self._candidates(number, place), view, (self.seed, order.LOOK, number, place), stream.exact)
+            for place in places
+        ]
+
+    def _candidates(self, number: int, place: int) -> tuple[Candidate, ...]:
+        """The row of a place, and those after it, which stand in when it is broken."""
+        source = self.streams[number].source
+        rows = (self.row_at(number, place + later) for later in range(1 + min(STAND_INS, len(source) - 1)))
+        return tuple(Candidate(source.key(row), source.media(row)) for row in rows)
+
+    def assemble(self, step: int, rank: int, world: int, seen: Sequence[Seen]) -> Batch:
+        """The batch of what was seen. Raises `InputError` when too much was broken."""
+        number, places = self.places(step, rank, world)
+        stream = self.streams[number]
+        frames: list[Image.Image] = []
+        keys, references, sequences = [], [], []
+        broken = tuple(problem for one in seen for problem in one.broken)
+        self.broken.add(broken)
+        for place, one in zip(places, seen, strict=True):
+            if not one.frames:
+                last = one.broken[-1]
+                raise InputError(
+                    last.code, f"{last.message} (nor can the {len(one.broken) - 1} rows before it be used)"
+                )
+            frames += one.frames
+            row = self.row_at(number, place + len(one.broken))
+            texts = stream.source.row_texts(row)
+            keys.append(stream.source.key(row))
+            references.append(tuple(pair.target for pair in texts))
+            sequences.append(self._sequences(stream, texts, (self.seed, order.WORDS, number, place)))
+        pixels_NCHW = to_pixels(frames, self.pixels, fitted=True)  # N: frames of all media
+        pixels_BFCHW = pixels_NCHW.view(len(seen), stream.frames, *pixels_NCHW.shape[1:])
+        ids_BKT, need_predict_BKT = pad_sequences(sequences, self.tokenizer.pad_id)
+        return Batch(pixels_BFCHW, ids_BKT, need_predict_BKT, len(seen), tuple(keys), tuple(references), broken)
+
+    def _sequences(
+        self, stream: Stream, texts: Sequence[TextPair], chance: tuple[int, ...]
+    ) -> list[tuple[list[int], list[bool]]]:
+        """Up to `stream.texts` of a row's texts, drawn without repeats, as tokens."""
+        random = np.random.default_rng(chance)
+        pairs = [drawn(pair, random) for pair in texts]
+        if stream.switch_marks:
+            switched = random.random(len(pairs)) < stream.switch_marks
+            pairs = [switch_mark(pair) if s else pair for pair, s in zip(pairs, switched, strict=True)]
+        candidates = [sequence(self.tokenizer, pair) for pair in pairs]
+        short = [candidate for candidate in candidates if len(candidate[0]) <= stream.max_tokens] or candidates
+        return [short[text] for text in random.permutation(len(short))[: stream.texts]]
 
 
 def open_picture(example: Example) -> Image.Image:
-    """The picture of a row, upright (of an animation, the first frame). Its `InputError` names the row's key."""
+    """The picture of a row, upright (of a clip, the frame in its middle). Its `InputError` names the row's key."""
+    return open_frames(example, 1)[0]
+
+
+def open_frames(example: Example, frames: int) -> tuple[Image.Image, ...]:
+    """The frames of a row's clip, spread over it; of a photo, one. Its `InputError` names the row's key."""
     try:
-        return open_media(example.image).frames[0]
+        return open_media(example.image, frames=frames).frames
     except InputError as error:
         raise InputError(error.code, f"{example.key}: {str(error).removeprefix('<bytes>: ')}") from None
 
@@ -135,27 +241,42 @@ def pad_sequences(sequences: Sequence[Sequence[tuple[list[int], list[bool]]]], p
 
 
 def validation_batches(
-    source: TarSource, tokenizer: Tokenizer, pixels: PixelConfig, media: int, limit: int
+    source: RowSource, tokenizer: Tokenizer, pixels: PixelConfig, media: int, limit: int, frames: int = 1
 ) -> Iterator[Batch]:
-    """The first `limit` rows in order, whole pictures and all their texts, `media` rows a batch.
+    """The first `limit` rows in order, whole pictures (of clips `frames`) and all their texts, `media` rows a batch.
 
-    Pixels that keep the aspect differ in size from row to row, so they come one row a batch.
+    Pixels that keep the aspect differ in size from row to row, and photos have fewer frames than clips, so those come
+    one row a batch.
     """
-    media = 1 if pixels.fit == "aspect" else media
+    media = 1 if pixels.fit == "aspect" or frames > 1 else media
     for start in range(0, min(limit, len(source)), media):
         examples = [source[row] for row in range(start, min(start + media, limit, len(source)))]
-        pixels_BFCHW = torch.stack([to_pixels([open_picture(example)], pixels) for example in examples])
+        pixels_BFCHW = torch.stack([to_pixels(open_frames(example, frames), pixels) for example in examples])
         sequences = [[sequence(tokenizer, pair) for pair in example.texts] for example in examples]
         ids, need_predict = pad_sequences(sequences, tokenizer.pad_id)
-        yield Batch(pixels_BFCHW, ids, need_predict, len(examples))
+        keys = tuple(example.key for example in examples)
+        references = tuple(tuple(pair.target for pair in example.texts) for example in examples)
+        yield Batch(pixels_BFCHW, ids, need_predict, len(examples), keys, references)
 
 
-def prefetched(loader: Loader, start: int, end: int, ahead: int = 2) -> Iterator[Batch]:
-    """Batches `start` to `end` - 1, made in a thread while the model is busy with the ones before."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        pending = [thread.submit(loader.batch, step) for step in range(start, min(start + ahead, end))]
-        for step in range(start, end):
-            batch = pending.pop(0).result()
-            if step + ahead < end:
-                pending.append(thread.submit(loader.batch, step + ahead))
-            yield batch
+def prefetched(
+    loader: Loader, start: int, end: int, *, rank: int = 0, world: int = 1, workers: int = 0, ahead: int = 2
+) -> Iterator[Batch]:
+    """Batches `start` to `end` - 1, up to `ahead` of them made while the model is busy with the ones before.
+
+    A thread puts them together; `workers` processes open and crop the pictures, with none of them that thread does. A
+    worker that dies costs only the row that killed it.
+    """
+    for batch, waited in made_ahead(_made(loader, range(start, end), rank, world, workers, ahead), ahead):
+        yield replace(batch, waited=waited)
+
+
+def _made(
+    loader: Loader, steps: range, rank: int, world: int, workers: int, ahead: int
+) -> Generator[Batch, None, None]:
+    samples = (sample for step in steps for sample in loader.samples(step, rank, world))
+    largest = max(len(order.share(stream.media, rank, world)) for stream in loader.streams)
+    with closing(in_order(see, samples, workers, max(ahead * largest, 2 * workers), crashed)) as found:
+        for step in steps:
+            _, places = loader.places(step, rank, world)
+            yield loader.assemble(step, rank, world, [see_surely(*next(found)) for _ in places])

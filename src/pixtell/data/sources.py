@@ -1,94 +1,101 @@
-"""Where rows come from: WebDataset tars, a picture and a JSON file a row, as img2dataset writes them.
+"""Where examples come from: the rows of a data set that a model can learn from, by number, in any order.
 
-In: paths of tars. Out: examples by number, in any order, so that a training can go on from any step. The tars are
-indexed once (names and offsets) and read by seeking; nothing is unpacked.
+In: a data set as `open_dataset` gives it. Out: examples, so that a training can go on from any step. Texts are cleaned
+as they are learnt; pictures are read when they are asked for.
+
+The surprising thing: everything is learnt as a text after a prompt. A class is learnt as its name, a picture of a word
+as the word, both like captions; a row that has captions or questions as well is learnt by those.
 """
 
 from __future__ import annotations
 
-import json
-import tarfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from pixtell.data.dataset import Dataset, open_dataset
 from pixtell.data.example import Example, TextPair
-from pixtell.data.row import Stored
+from pixtell.data.row import Question, Row, Stored
 from pixtell.errors import InputError
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
+class RowSource:
+    """The rows of a data set that have a picture or clip and something to learn: `len`, and `source[number]`.
 
-class TarSource:
-    """The rows of some tars as a sequence: `len`, and `source[number] -> Example`.
-
-    A row's JSON holds `captions` (a list of texts) or `qa` (a list of `question` and `answer`). Raises `InputError`
-    for a missing or broken tar, a picture without JSON, and JSON without texts, each with its name.
+    `unused` is how many rows had not. Raises `InputError` (`empty`) when there is nothing to learn from.
     """
 
-    def __init__(self, paths: Sequence[str | Path]) -> None:
-        self._rows: list[tuple[str, Stored, Stored]] = []
-        for path in sorted(Path(path) for path in paths):
-            self._rows.extend(_index(path))
+    def __init__(self, dataset: Dataset) -> None:
+        self.name = dataset.name
+        self._rows = [(row, row.media) for row in dataset.rows if row.media is not None and texts_of(row)]
+        self.unused = len(dataset.rows) - len(self._rows)
         if not self._rows:
-            raise InputError("empty", f"no pictures in {', '.join(map(str, paths)) or 'no tars'}")
+            raise InputError(
+                "empty",
+                f"{dataset.name}: none of its {len(dataset.rows):,} rows has both a picture and a text to learn from",
+            )
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, number: int) -> Example:
-        key, picture, description = self._rows[number]
-        return Example(key, picture.read(), read_texts(key, description.read()))
+        """The example of a row, its picture read. Raises `InputError`."""
+        row, media = self._rows[number]
+        return Example(row.id, media.path if media.is_folder else media.read(), texts_of(row))
+
+    def key(self, number: int) -> str:
+        """The row's id."""
+        return self._rows[number][0].id
+
+    def media(self, number: int) -> Stored:
+        """Where the row's picture or clip lies."""
+        return self._rows[number][1]
+
+    def row_texts(self, number: int) -> tuple[TextPair, ...]:
+        """The texts of a row, without touching its picture."""
+        return texts_of(self._rows[number][0])
 
     def texts(self) -> list[TextPair]:
         """Every text of every row, without touching a picture."""
-        return [pair for key, _, description in self._rows for pair in read_texts(key, description.read())]
+        return [pair for row, _ in self._rows for pair in texts_of(row)]
 
 
-def tar_members(path: Path) -> list[Stored]:
-    """Where each file of a tar lies, in the tar's order. Raises `InputError` for a missing or broken tar."""
-    try:
-        with tarfile.open(path, "r:") as tar:  # not compressed: rows are read by seeking
-            members = [Stored(path, member.name, member.offset_data, member.size) for member in tar if member.isfile()]
-            end = tar.offset
-        # A damaged header ends tarfile's loop as if the tar were over; only zeros, or nothing, are an end.
-        if any(Stored(path, path.name, end, tarfile.BLOCKSIZE).read()):
-            raise tarfile.ReadError(f"no member's header at byte {end:,}")
-    except FileNotFoundError:
-        raise InputError("missing", f"{path}: no such file") from None
-    except (tarfile.TarError, OSError) as error:
-        raise InputError("broken", f"{path}: not a readable tar ({error})") from None
-    return members
+class TarSource(RowSource):
+    """The rows of some tars, all of which must be good: the first problem is raised."""
+
+    def __init__(self, paths: Sequence[str | Path]) -> None:
+        dataset = open_dataset(sorted(Path(path) for path in paths))
+        if dataset.problems:
+            raise InputError(dataset.problems[0].code, dataset.problems[0].message)
+        super().__init__(dataset)
 
 
-def _index(path: Path) -> list[tuple[str, Stored, Stored]]:
-    members = {member.name: member for member in tar_members(path)}
-    rows = []
-    for name, member in members.items():
-        stem, dot, ending = name.rpartition(".")
-        if dot + ending.lower() not in PICTURES:
-            continue
-        if f"{stem}.json" not in members:
-            raise InputError("broken", f"{path}: {name} has no {stem}.json beside it")
-        rows.append((stem, member, members[f"{stem}.json"]))
-    return rows
+def texts_of(row: Row) -> tuple[TextPair, ...]:
+    """What is to be learnt of a row: captions, answered questions, or else the name of its class or its word."""
+    captions = [TextPair("", text) for text in map(clean_caption, row.captions) if text]
+    answers = [pair for question in row.questions if (pair := answered(question))]
+    if captions or answers:
+        return (*captions, *answers)
+    label = clean_answer(row.label)
+    return (TextPair("", label),) if label else ()
 
 
-def read_texts(key: str, description: bytes) -> tuple[TextPair, ...]:
-    """The texts of one row's JSON. Underscores in answers are spaces ("soft_toy" is how DAQUAR writes "soft toy")."""
-    try:
-        fields: dict[str, Any] = json.loads(description)
-        if not isinstance(fields.get("captions", []), list) or not isinstance(fields.get("qa", []), list):
-            raise TypeError("`captions` and `qa` are lists")
-        captions = [TextPair("", clean_caption(caption)) for caption in fields.get("captions", ())]
-        answers = [TextPair(str(qa["question"]), str(qa["answer"]).replace("_", " ")) for qa in fields.get("qa", ())]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError("broken", f"{key}.json: {type(error).__name__}: {error}") from None
-    if not captions and not answers:
-        raise InputError("broken", f"{key}.json: neither `captions` nor `qa`")
-    return (*captions, *answers)
+def answered(question: Question) -> TextPair | None:
+    """A question with its answers, the most frequent first (of equally frequent ones the first given); None without."""
+    given = [text for text in map(clean_answer, question.answers) if text]
+    if not given:
+        return None
+    target = Counter(given).most_common(1)[0][0]
+    others = list(given)
+    others.remove(target)
+    return TextPair(question.text, target, tuple(others))
 
 
 def clean_caption(caption: str) -> str:
     """A caption without the full stop that tokenised data sets put behind it."""
     return caption.strip().removesuffix(".").rstrip()
+
+
+def clean_answer(answer: str) -> str:
+    """An answer or a name without underscores ("soft_toy" is how DAQUAR writes "soft toy")."""
+    return answer.replace("_", " ").strip()

@@ -42,6 +42,10 @@ MADE: list[tuple[str, Any]] = [
     ("caption lines", "a.jpg#0\tA dog .\n"),
     ("caption lines", f"a.jpg\t{PICTURE[:20]}\n"),
     ("caption lines", "image,caption\na.jpg,x\n"),
+    ("video captions", [{"videoID": "a_000001_000011", "enCap": ["x"]}]),
+    ("msvd csv", "VideoID,Start,End,WorkerID,Source,AnnotationTime,Language,Description\na,1,2,3,clean,4,English,x\n"),
+    ("msvd lines", "# all of them\n\nmv89psg6zh4_33_46 a bird in a sink\n"),
+    ("parquet", b"PAR1" + bytes(20)),
 ]
 
 
@@ -60,7 +64,6 @@ def test_tars_and_folders(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (gzip.compress(b"{}"), "is gzip: unpack it first"),
-        (b"PAR1" + bytes(20), "is Parquet, which is unsupported"),
         (b"PK\x03\x04", "is a zip archive"),
         (b"\xff\xd8\xff\xe0", "is a picture: name the folder that it lies in"),
         (b"ab\0c", "is neither a tar nor UTF-8 text"),

@@ -138,3 +138,13 @@ def test_other_options_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "b.txt", "")
     assert refused([file], media=tmp_path)[1].endswith("a names no pictures to look for there: leave it out")
     assert refused([file], split="val") == ("config", "--split val: a has no splits: leave it out")
+
+
+def test_lines_count_only_where_json_has_no_texts(tmp_path: Path) -> None:
+    """They are not even read then, so their damage does no harm."""
+    said = {"a": {"captions": ["one"]}, "b": {"qa": [{"question": "what?", "answer": "x"}]}}
+    files = [
+        file for key in "ab" for file in ((f"{key}.jpg", b"J"), (f"{key}.json", said[key]), (f"{key}.txt", b"caf\xe9"))
+    ]
+    found = open_dataset([tar(tmp_path / "a.tar", *files)])
+    assert captions(found) == {"a": ("one",), "b": ()} and not found.problems

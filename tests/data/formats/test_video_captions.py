@@ -28,3 +28,17 @@ def test_sentences_by_clip_and_split(tmp_path: Path) -> None:
         "video2.webm",
     ]
     assert "choose one with --split" in refused([file])[1]
+
+
+def test_vatex(tmp_path: Path) -> None:
+    name = "Ptf_2VRj-V0_000122_000132"
+    content = [
+        {"videoID": name, "enCap": ["one", "two"], "chCap": ["x"]},
+        {"videoID": "b", "enCap": [3]},
+        {"enCap": []},
+    ]
+    media = touch(tmp_path / "clips", f"{name}.mp4", "b.mp4")
+    found = open_dataset([write(tmp_path / "vatex.json", content)], media=media)
+    assert captions(found) == {name: ("one", "two"), "b": ("3",)}
+    assert pictures(found, tmp_path)[name] == f"clips/{name}.mp4"
+    assert problems(found, tmp_path) == [("broken", "vatex.json: entry 3 has no `videoID`")]

@@ -60,10 +60,12 @@ def _describe(table: RowTable, draft: Draft, texts: dict[str, Stored], place: Ca
 
 
 def _read(table: RowTable, draft: Draft, file: Stored, where: str) -> None:
-    """Add what one file says. img2dataset writes a caption into two files, so lines count where JSON has none."""
+    """Add what one file says. img2dataset writes a caption into two files, so lines count where JSON has no texts."""
     ending = split_ending(file.name)[1]
     if ending == ".json":
         add_texts(table, draft, where, Entry(parse_json(file.read())))
+        return
+    if ending in LINES and (draft.captions or draft.questions):
         return
     try:
         text = file.read().decode("utf-8-sig").strip()
@@ -71,7 +73,7 @@ def _read(table: RowTable, draft: Draft, file: Stored, where: str) -> None:
         raise Misshapen(f"is not UTF-8 text (byte {error.start})") from None
     if ending == ".cls":
         draft.label = draft.label or text
-    elif not draft.captions:
+    else:
         draft.captions += [line.strip() for line in text.splitlines() if line.strip()]
 
 

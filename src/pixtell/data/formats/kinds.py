@@ -29,14 +29,18 @@ Kind = Literal[
     "textvqa",
     "video qa",
     "video captions",
+    "msvd csv",
+    "msvd lines",
     "image tsv",
     "text tsv",
     "caption lines",
+    "parquet",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 READ = (
-    "WebDataset tars; JSON lines; COCO captions, Karpathy's, VQAv2, TextVQA, TextCaps, MSRVTT, MSRVTT-QA and MSVD-QA "
-    "JSON; TSV files of GIT's authors; captions.txt; a folder of pictures or clips"
+    "WebDataset tars; parquet; JSON lines; COCO captions, Karpathy's, VQAv2, TextVQA, TextCaps, MSRVTT, VATEX, "
+    "MSRVTT-QA and MSVD-QA JSON; MSVD's captions; TSV files of GIT's authors; captions.txt; a folder of pictures or "
+    "clips"
 )
 
 HEAD = 64 * 1024  # bytes of a file that are looked at
@@ -46,7 +50,6 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 # First bytes of files that are not read, and what they are.
 _STRANGERS = (
     (b"\x1f\x8b", "is gzip: unpack it first"),
-    (b"PAR1", "is Parquet, which is unsupported"),
     (b"PK\x03\x04", "is a zip archive: unpack it first"),
     (b"(\xb5/\xfd", "is Zstandard: unpack it first"),
     (b"BZh", "is bzip2: unpack it first"),
@@ -57,6 +60,8 @@ _STRANGERS = (
 
 _PICTURE_COLUMNS = ("image", "image_name", "file_name", "filename")
 _CAPTION_COLUMNS = ("caption", "text", "comment")
+MSVD_COLUMNS = ("videoid", "start", "end", "language", "description")
+_MSVD_LINE = re.compile(rb"[\w-]{11}_\d+_\d+ ")  # 11: the length of YouTube's ids
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ def recognise(path: Path) -> Source:
         raise InputError("unreadable", f"{path}: can't be read ({error.strerror or error})") from None
     if _is_tar(head):
         return Source(path, "tar")
+    if head.startswith(b"PAR1"):
+        return Source(path, "parquet")
     for start, words in _STRANGERS:
         if head.startswith(start):
             raise _not_read(path, words)
@@ -97,8 +104,14 @@ def recognise(path: Path) -> Source:
         return Source(path, "text tsv")
     if len(value) >= LEAST_BASE64 and _BASE64.fullmatch(value):
         return Source(path, "image tsv")
-    if value or csv_columns(first.decode("utf-8", "replace")):
+    header = first.decode("utf-8", "replace")
+    if value or csv_columns(header):
         return Source(path, "caption lines")
+    if set(MSVD_COLUMNS) <= {name.strip().lower() for name in header.split(",")}:
+        return Source(path, "msvd csv")
+    lines = (line for line in text.splitlines() if line.strip() and not line.startswith(b"#"))
+    if _MSVD_LINE.match(next(lines, b"")):
+        return Source(path, "msvd lines")
     raise _not_read(path, "is text of another kind")
 
 
@@ -192,6 +205,8 @@ def _kind_of_list(path: Path, values: list[Any]) -> Kind:
     first = _first(Entry({"values": values}), "values")
     if first.has("question") and first.has("video_id"):
         return "video qa"
+    if first.has("videoID"):
+        return "video captions"
     if first.has("image_id") and first.has("caption") and not first.has("image", "file_name", "path"):
         raise InputError(
             "unsupported",

@@ -1,7 +1,10 @@
-"""MSRVTT's captions: `videodatainfo.json`, with clips, their splits, and sentences about them.
+"""Captions of MSRVTT (`videodatainfo.json`: clips, their splits, sentences about them) and of VATEX (a list of clips).
 
-In: `{"videos": [...], "sentences": [...]}`. Out: rows by the clips' names (`video7010`). The surprising thing: one file
-holds training and validation, the other only the test split, so a split has to be chosen only for the first.
+In: `{"videos": [...], "sentences": [...]}` or `[{"videoID", "enCap", "chCap"}]`. Out: rows by the clips' names
+(`video7010`; of VATEX a YouTube id and seconds, `Ptf_2VRj-V0_000122_000132`), of VATEX with the English captions.
+
+The surprising thing: one file of MSRVTT holds training and validation, the other only the test split, so a split has to
+be chosen only for the first.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from pixtell.data.formats.table import RowTable
 
 
 def read(sources: Sequence[Source], table: RowTable) -> None:
-    """Add the rows of MSRVTT's files."""
+    """Add the rows of MSRVTT's and VATEX's files."""
 
     def video(where: str, entry: Entry) -> None:
         if draft := table.new(entry.need("video_id"), where):
@@ -27,7 +30,16 @@ def read(sources: Sequence[Source], table: RowTable) -> None:
             raise Misshapen(f"is about {name}, which is not among the videos")
         table.caption(table.drafts[name], where, entry.need("caption"))
 
+    def vatex(where: str, entry: Entry) -> None:
+        if draft := table.new(entry.need("videoID"), where):
+            draft.names = (draft.id,)
+            for caption in entry.texts("enCap"):
+                table.caption(draft, where, caption)
+
     for source in sources:
+        if isinstance(source.content, list):
+            table.each(numbered(source.path, "entry", source.content), vatex)
+            continue
         content = Entry(source.content)
         table.each(numbered(source.path, "video", content.values("videos")), video)
         table.each(numbered(source.path, "sentence", content.values("sentences")), sentence)
