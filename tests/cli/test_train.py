@@ -1,12 +1,34 @@
-"""`pixtell train`: a run file and a folder go to the trainer as they are. (What it does: tests/training/.)"""
+"""`pixtell train`: a run file and a folder go to the trainer, with CIDEr. (What it does: tests/training/.)"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import torch
+from tiny_data import VOCAB, captions_tar
+
+from pixtell.checkpoint.convert import save_checkpoint
+from pixtell.checkpoint.state import Checkpoint
+from pixtell.cli.train import reward_by_cider, score_by_cider
+from pixtell.config import ClipVitConfig, ModelConfig, PixelConfig, TextConfig
+from pixtell.evaluation.metrics.cider import cider_d
+from pixtell.model import GitModel
+from pixtell.training.scst import Said
 
 from .conftest import Run
+
+RUN_FILE = """
+steps = 2
+start.model = "start"
+loading.workers = 0
+validation = {every = 1, limit = 8, captions = "captions.tar"}
+log.every = 1
+[[streams]]
+data = "captions.tar"
+media = 4
+"""
 
 
 def test_a_run_file_that_is_not_there(run: Run, tmp_path: Path) -> None:
@@ -20,12 +42,60 @@ def test_a_run_file_that_is_not_there(run: Run, tmp_path: Path) -> None:
 def test_every_problem_of_a_run_file_is_told(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text("steps = 0\nstpes = 5\nstreams = []\n")
-    outcome = run("train", file, tmp_path / "out")
+    outcome = run("train", file, tmp_path / "out", "--set", "optim.lrr=3", "--set", "lora.rank=0")
     assert outcome.code in (1, 2)
-    assert all(name in outcome.err for name in ("steps", "stpes", "streams"))
+    assert all(name in outcome.err for name in ("steps", "stpes", "streams", "optim.lrr", "lora.rank"))
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("words", [[], ["run.toml"]])
 def test_both_words_are_needed(run: Run, words: list[str]) -> None:
     assert run("train", *words).code == 2
+
+
+@pytest.fixture
+def run_file(tmp_path: Path) -> Path:
+    captions_tar(tmp_path / "captions.tar")
+    text = TextConfig(
+        vocab_size=len(VOCAB), width=24, layers=1, heads=2, mlp_width=32, max_positions=48, cls_id=2, sep_id=3
+    )
+    vision = ClipVitConfig(image_size=16, patch_size=8, width=16, layers=1, heads=2, mlp_width=24)
+    torch.manual_seed(0)
+    model = GitModel(ModelConfig(vision, text, PixelConfig(size=16)))
+    save_checkpoint(Checkpoint(model.config, model.state_dict(), VOCAB), tmp_path / "start")
+    (tmp_path / "run.toml").write_text(RUN_FILE)
+    return tmp_path / "run.toml"
+
+
+def test_evaluations_have_cider_and_samples_are_rewarded_by_it(run: Run, run_file: Path) -> None:
+    folder = run_file.parent / "run"
+    settings = ("scst.samples=3", "scst.max_new_tokens=5")
+    outcome = run("train", run_file, folder, *(word for setting in settings for word in ("--set", setting)))
+    assert outcome.code == 0, outcome.err
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert all("cider" in line for line in lines if "caption_loss" in line)
+    assert all("reward" in line and "baseline" in line for line in lines if "loss" in line)
+    assert (folder / "model" / "model.safetensors").exists()
+    assert run("train", run_file, folder, *(w for s in settings for w in ("--set", s)), "--resume").code == 0
+
+
+PICTURES = (("a dog runs", "a brown dog is running"), ("two boats on a lake", "boats float"), ("a cat", "a cat sleeps"))
+
+
+def test_the_reward_is_cider_with_the_end_as_a_word() -> None:
+    said = ["a dog is running", "boats on a lake", "a cat sleeps"]
+    reward = reward_by_cider(PICTURES)
+    order = [PICTURES[2], PICTURES[0], PICTURES[1], PICTURES[0]]
+    texts = [Said(said[2], True), Said(said[0], True), Said(said[1], False), Said(said[0], False)]
+    by_hand = cider_d(
+        [f"{said[0]} <eos>", said[1], f"{said[2]} <eos>"], [[f"{text} <eos>" for text in own] for own in PICTURES]
+    ).items_N
+    found = reward(order, texts)
+    assert found[:3] == pytest.approx([by_hand[2], by_hand[0], by_hand[1]])
+    assert found[3] < found[1], "a text that never ends earns less"
+
+
+def test_the_score_is_that_of_the_evaluator() -> None:
+    said = ["A dog is running.", "boats on a lake", "a cat sleeps"]
+    tokens = ["a dog is running", "boats on a lake", "a cat sleeps"]
+    assert score_by_cider(said, PICTURES) == pytest.approx(cider_d(tokens, [list(own) for own in PICTURES]).value)

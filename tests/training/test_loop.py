@@ -3,65 +3,39 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import signal
+import time
 from pathlib import Path
 
 import pytest
 import torch
-from tiny import EFFICIENTNET, TEXT, loud_model
-from tiny_data import COLOURS, VOCAB, captions_tar, drawing, png, questions_tar, tokenizer, write_tar
-from torch import Tensor
+from tiny_data import COLOURS, drawing, png, tokenizer, write_tar
 
-from pixtell.config import ClipVitConfig, ModelConfig, PixelConfig, TextConfig
 from pixtell.data.loader import Loader, Stream
 from pixtell.data.sources import TarSource
 from pixtell.errors import ConfigError, PixtellError
 from pixtell.model import GitModel
-from pixtell.training.config import OptimConfig, RunConfig
-from pixtell.training.loop import thaw, train
-from pixtell.training.state import STATE_FILE
-from pixtell.training.validation import answers
+from pixtell.training.loop import steps_of, train
+from pixtell.training.state import PARTIAL, found_states
+from pixtell.training.validation import Look
 
-CONFIG = ModelConfig(
-    ClipVitConfig(image_size=32, patch_size=8, width=32, layers=1, heads=2, mlp_width=64),
-    TextConfig(
-        vocab_size=len(VOCAB),
-        width=48,
-        layers=2,
-        heads=3,
-        mlp_width=96,
-        max_positions=48,
-        cls_id=VOCAB.index("[CLS]"),
-        sep_id=VOCAB.index("[SEP]"),
-    ),
-    PixelConfig(size=32, fit="squash"),
-    frames=2,
+from .tiny_runs import (
+    CONFIG,
+    FORKS,
+    fresh_loader,
+    fresh_model,
+    newest,
+    quiet,
+    run_main,
+    run_of,
+    stored,
+    unequal,
+    workplace,
 )
-STREAM = {"data": "unused", "media": 2}
 
-
-def run_of(**changes: object) -> RunConfig:
-    optim = {"encoder_lr": 1e-3, "decoder_lr": 1e-3, "warmup": 2, "frozen_encoder_steps": 2}
-    settings = {"steps": 6, "save_every": 3, "streams": [STREAM], "optim": optim, "validation": {"every": 5}, **changes}
-    return RunConfig.model_validate(settings)
-
-
-def fresh_model(config: ModelConfig = CONFIG) -> GitModel:
-    torch.manual_seed(1)
-    return GitModel(config)
-
-
-def fresh_loader(folder: Path) -> Loader:
-    """New objects over the same tars, as a new process would have them."""
-    captions, questions = folder / "captions.tar", folder / "questions.tar"
-    if not captions.exists():
-        captions_tar(captions)
-        questions_tar(questions)
-    streams = [
-        Stream(TarSource([captions]), weight=2, media=2, texts=2),
-        Stream(TarSource([captions]), weight=1, media=1, texts=2, frames=2),
-        Stream(TarSource([questions]), weight=1, media=2, texts=1, flip=False),
-    ]
-    return Loader(streams, tokenizer(), CONFIG.pixels, seed=4)
+STEPS = 20
 
 
 class Killed(Exception):
@@ -76,80 +50,123 @@ def nothing(_: GitModel) -> dict[str, float]:
     return {"looked": 1.0}
 
 
-def quiet(_: str) -> None:
-    pass
-
-
-def saved_state(folder: Path) -> dict[str, object]:
-    state: dict[str, object] = torch.load(folder / STATE_FILE, weights_only=True)
-    return state
-
-
-def differences(one: object, other: object, name: str = "") -> list[str]:
-    """Names of what is not equal bit for bit in two nests of dicts, lists and tensors."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        assert one.keys() == other.keys(), name
-        return [found for key in one for found in differences(one[key], other[key], f"{name}/{key}")]
-    if isinstance(one, list) and isinstance(other, list):
-        assert len(one) == len(other), name
-        return [d for n, pair in enumerate(zip(one, other, strict=True)) for d in differences(*pair, f"{name}/{n}")]
-    same = torch.equal(one, other) if isinstance(one, Tensor) and isinstance(other, Tensor) else one == other
-    return [] if same else [name]
-
-
-@pytest.mark.parametrize("bf16", [False, True])
-def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path: Path, bf16: bool) -> None:
-    run = run_of(bf16=bf16)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path: Path, precision: str) -> None:
+    optim = {"encoder_lr": 1e-3, "lr": 1e-3, "warmup": 2, "frozen_encoder_steps": 2, "ema": 0.5, "accumulation": 2}
+    run = run_of(precision=precision, optim=optim)
     assert CONFIG.text.dropout > 0, "without dropout, a lost random state would not show"
-    straight = train(run, tmp_path / "straight", fresh_model(), fresh_loader(tmp_path), [nothing], quiet)
+    straight, done = train(run, tmp_path / "straight", fresh_model(), fresh_loader(tmp_path), [nothing], quiet)
+    assert done == 6
     with pytest.raises(Killed):
         train(run, tmp_path / "resumed", fresh_model(), fresh_loader(tmp_path), [killed], quiet)
-    assert saved_state(tmp_path / "resumed")["step"] == 3
+    assert [state.name for state in found_states(tmp_path / "resumed")] == ["step-00000003"]
     torch.manual_seed(99)
     torch.rand(7)  # a new process has another random state
-    resumed = train(run, tmp_path / "resumed", fresh_model(), fresh_loader(tmp_path), [nothing], quiet)
-    assert differences(straight.state_dict(), resumed.state_dict()) == []
-    assert differences(saved_state(tmp_path / "straight"), saved_state(tmp_path / "resumed")) == []
+    resumed, done = train(run, tmp_path / "resumed", fresh_model(), fresh_loader(tmp_path), [nothing], quiet)
+    assert done == 6 and unequal(straight.state_dict(), resumed.state_dict()) == []
+    assert unequal(newest(tmp_path / "straight"), newest(tmp_path / "resumed")) == []
     assert not straight.training and not resumed.training
-    moved = differences(dict(fresh_model().state_dict()), dict(straight.state_dict()))
+    moved = unequal(fresh_model().state_dict(), straight.state_dict())
     assert len(moved) == len(straight.state_dict()), "and every weight has learnt something"
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the file of `workplace` that nobody killed."""
+    folder = tmp_path_factory.mktemp("straight")
+    end_to_end(str(workplace(folder, steps=STEPS)), folder / "run")
+    return folder / "run"
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))])
+def test_killed_at_a_random_moment_and_again_the_weights_are_the_same(
+    tmp_path: Path, straight: Path, seed: int
+) -> None:
+    """kill -9, twice, then to the end; a state is written at every step, so many kills fall into a save."""
+    run_file, folder = str(workplace(tmp_path, steps=STEPS)), tmp_path / "run"
+    moment = random.Random(seed)
+    for kills in (1, 2):
+        process = FORKS.Process(target=one_thread_main, args=(run_file, str(folder)))
+        process.start()
+        while not found_states(folder) or int(found_states(folder)[-1].name[5:]) < kills * 4:
+            assert process.is_alive()
+            time.sleep(0.001)
+        time.sleep(moment.uniform(0, 0.1))
+        process.kill()
+        process.join()
+    assert found_states(folder)[-1].name < f"step-{STEPS:08}", "killed in the midst"
+    end_to_end(run_file, folder)
+    assert unequal(newest(folder), newest(straight)) == []
+    models = [(each / "model" / "model.safetensors").read_bytes() for each in (folder, straight)]
+    assert models[0] == models[1]
+    logged = [
+        line["step"] for line in map(json.loads, (folder / "log.jsonl").read_text().splitlines()) if "loss" in line
+    ]
+    assert logged == sorted(set(logged))
+    assert not list(folder.glob(f"*{PARTIAL}"))
+
+
+def end_to_end(run_file: str, folder: Path) -> None:
+    process = FORKS.Process(target=one_thread_main, args=(run_file, str(folder)))
+    process.start()
+    process.join(120)
+    assert process.exitcode == 0
+
+
+def one_thread_main(*arguments: str) -> None:
+    torch.set_num_threads(1)
+    run_main(*arguments)
 
 
 def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
     run, said = run_of(), []
-    first = train(run, tmp_path / "run", fresh_model(), fresh_loader(tmp_path), [], quiet)
-    again = train(run, tmp_path / "run", fresh_model(), fresh_loader(tmp_path), [], said.append)
-    assert differences(first.state_dict(), again.state_dict()) == []
+    first, _ = train(run, tmp_path / "run", fresh_model(), fresh_loader(tmp_path), [], quiet)
+    again, _ = train(run, tmp_path / "run", fresh_model(), fresh_loader(tmp_path), [killed], said.append)
+    assert unequal(first.state_dict(), again.state_dict()) == []
     assert said[0].endswith("steps 6 to 6")
 
 
 def test_another_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     train(run_of(steps=1), tmp_path / "run", fresh_model(), fresh_loader(tmp_path), [], quiet)
-    with pytest.raises(ConfigError, match="of another run"):
+    with pytest.raises(ConfigError, match=r"of another run \(steps was 1 and is 2\)"):
         train(run_of(steps=2), tmp_path / "run", fresh_model(), fresh_loader(tmp_path), [], quiet)
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="can't be made a folder"):
         train(run_of(), tmp_path / "file", fresh_model(), fresh_loader(tmp_path), [], quiet)
 
 
-def test_the_log_is_readable_by_people_and_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pixtell.training.loop.LOG_EVERY", 2)
-    said: list[str] = []
-    train(run_of(steps=8), tmp_path / "run", fresh_model(), fresh_loader(tmp_path), [nothing], said.append)
-    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    steps = [(line["step"], sorted(line.keys() - {"step"})) for line in lines]
-    learning, looking = ["gradient_norm", "loss", "media_per_second"], ["looked"]
-    assert steps == [(2, learning), (4, learning), (5, looking), (6, learning), (8, learning), (8, looking)]
-    assert all(0 < line["loss"] < 10 and line["gradient_norm"] > 0 for line in lines if "loss" in line)
-    assert said[0].endswith("M parameters, steps 0 to 8") and said[1].startswith("step 2/8  loss ")
-    assert "step 5  looked 1.0000" in said
+def test_how_it_is_saved_and_looked_at_may_change(tmp_path: Path) -> None:
+    straight, _ = train(run_of(), tmp_path / "straight", fresh_model(), fresh_loader(tmp_path), [], quiet)
+    with pytest.raises(Killed):
+        train(run_of(), tmp_path / "run", fresh_model(), fresh_loader(tmp_path), [killed], quiet)
+    other = run_of(saving={"every": 1, "keep": 9, "asynchronous": False}, validation={"every": 99}, log={"every": 1})
+    resumed, _ = train(other, tmp_path / "run", fresh_model(), fresh_loader(tmp_path), [], quiet)
+    assert unequal(straight.state_dict(), resumed.state_dict()) == []
+    assert len(found_states(tmp_path / "run")) == 4
+
+
+def test_a_wish_to_stop_saves_and_ends(tmp_path: Path) -> None:
+    def ask(_: GitModel) -> dict[str, float]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return {}
+
+    straight, _ = train(run_of(), tmp_path / "straight", fresh_model(), fresh_loader(tmp_path), [], quiet)
+    before = signal.getsignal(signal.SIGTERM)
+    _, done = train(run_of(), tmp_path / "run", fresh_model(), fresh_loader(tmp_path), [ask], quiet)
+    assert done == 6, "the evaluation after step 5 asked; step 6 was the last anyway"
+    run = run_of(validation={"every": 2})
+    _, done = train(run, tmp_path / "stopped", fresh_model(), fresh_loader(tmp_path), [ask], quiet)
+    assert done == 3 and found_states(tmp_path / "stopped")[-1].name == "step-00000003"
+    assert signal.getsignal(signal.SIGTERM) == before
+    resumed, done = train(run, tmp_path / "stopped", fresh_model(), fresh_loader(tmp_path), [], quiet)
+    assert done == 6 and unequal(straight.state_dict(), resumed.state_dict()) == []
 
 
 @pytest.mark.parametrize("broken", ["loss", "gradient"])
 def test_numbers_that_are_none_stop_the_run_before_they_are_learnt(tmp_path: Path, broken: str) -> None:
     model = fresh_model()
 
-    def spoil(model: GitModel) -> dict[str, float]:
+    def spoil(_: GitModel) -> dict[str, float]:
         bias = model.decoder.head.bias
         if broken == "loss":
             with torch.no_grad():
@@ -158,46 +175,23 @@ def test_numbers_that_are_none_stop_the_run_before_they_are_learnt(tmp_path: Pat
             bias.register_hook(lambda gradient: gradient * float("inf"))
         return {}
 
-    run = run_of(steps=9, save_every=1, validation={"every": 5})
+    run = run_of(steps=9, saving={"every": 1}, validation={"every": 5})
     with pytest.raises(PixtellError, match=r"(loss|gradients' norm) is (nan|inf) at step 5: lower the learning rate"):
         train(run, tmp_path / "run", model, fresh_loader(tmp_path), [spoil], quiet)
+    good = stored(tmp_path / "run" / "step-00000004")
+    assert all(bool(tensor.isfinite().all()) for tensor in good.values())
     if broken == "gradient":
-        weights = saved_state(tmp_path / "run")["model"]
-        assert isinstance(weights, dict) and all(bool(tensor.isfinite().all()) for tensor in weights.values())
-        assert differences(weights, dict(model.state_dict())) == [], "the step was not taken"
+        weights = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+        kept = stored(tmp_path / "run" / "step-00000005")
+        assert unequal({name: kept[name] for name in weights}, weights) == [], "the step was not taken"
 
 
-def learning_names(model: GitModel) -> set[str]:
-    return {name for name, parameter in model.vision.named_parameters() if parameter.requires_grad}
-
-
-def test_thaw_frees_what_it_says() -> None:
-    clip = loud_model()
-    everything = {name for name, _ in clip.vision.named_parameters()}
-    for blocks, steps, step, learns in (
-        (None, 0, 0, everything),
-        (None, 3, 2, set()),
-        (None, 3, 3, everything),
-        (1, 3, 2, set()),
-        (1, 3, 3, {name for name in everything if name.startswith(("blocks.1.", "ln_post."))}),
-        (2, 0, 0, {name for name in everything if name.startswith(("blocks.", "ln_post."))}),
-        (99, 0, 0, {name for name in everything if name.startswith(("blocks.", "ln_post."))}),
-    ):
-        thaw(clip, OptimConfig(frozen_encoder_steps=steps, encoder_blocks=blocks), step)
-        assert learning_names(clip) == learns, (blocks, steps, step)
-        assert all(p.requires_grad for name, p in clip.named_parameters() if not name.startswith("vision."))
-    mobile = GitModel(ModelConfig(EFFICIENTNET, TEXT, PixelConfig(size=64, fit="squash")))
-    thaw(mobile, OptimConfig(encoder_blocks=2), 0)
-    last = len(mobile.vision.blocks) - 1
-    begins = (f"blocks.{last}.", f"blocks.{last - 1}.", "head.")
-    assert learning_names(mobile) == {n for n, _ in mobile.vision.named_parameters() if n.startswith(begins)}
-
-
-def test_frozen_weights_stay_bit_for_bit(tmp_path: Path) -> None:
-    optim = {"encoder_lr": 1e-3, "decoder_lr": 1e-3, "warmup": 1, "frozen_encoder_steps": 99}
-    trained = train(run_of(optim=optim), tmp_path / "run", fresh_model(), fresh_loader(tmp_path), [], quiet)
-    moved = differences(dict(fresh_model().state_dict()), dict(trained.state_dict()))
-    assert moved and not [name for name in moved if name.startswith("/vision.")]
+def test_epochs_are_passes_over_the_first_stream(tmp_path: Path) -> None:
+    loader = fresh_loader(tmp_path)  # 8 rows, 2 a step, and it serves 2 of 4 steps
+    assert steps_of(run_of(steps=None, epochs=3), loader) == 24
+    assert steps_of(run_of(steps=None, epochs=3, optim={"accumulation": 2}), loader) == 12
+    assert steps_of(run_of(steps=None, epochs=0.01), loader) == 1
+    assert steps_of(run_of(), loader) == 6
 
 
 def test_four_pairs_are_learnt_by_heart(tmp_path: Path) -> None:
@@ -213,13 +207,15 @@ def test_four_pairs_are_learnt_by_heart(tmp_path: Path) -> None:
         shape = "disc" if colour in ("red", "yellow") else "square"
         files += [(f"{colour}.png", png(drawing(colour, shape))), (f"{colour}.json", {"captions": [text]})]
     source = TarSource([write_tar(tmp_path / "four.tar", files)])
-    stream = Stream(source, weight=1, media=4, texts=1, flip=False, area=1.0)
-    loader = Loader([stream], tokenizer(), CONFIG.pixels, seed=1)
-    optim = {"encoder_lr": 2e-3, "decoder_lr": 2e-3, "warmup": 10}
-    run = run_of(steps=120, save_every=1000, bf16=False, optim=optim, validation={"every": 1000})
-    model = train(run, tmp_path / "run", fresh_model(), loader, [], quiet)
-    said = {
-        source[row].key: answers(model, tokenizer(), source[row], [""], CONFIG.pixels)[0] for row in range(len(source))
-    }
+    loader = Loader([Stream(source, weight=1, media=4, texts=1, area=1.0)], tokenizer(), CONFIG.pixels, seed=1)
+    optim = {"encoder_lr": 2e-3, "lr": 2e-3, "warmup": 10}
+    run = run_of(steps=120, saving={"every": 1000}, precision="fp32", optim=optim, validation={"every": 1000})
+    model, _ = train(run, tmp_path / "run", fresh_model(), loader, [], quiet)
+    look = Look(tokenizer(), CONFIG.pixels, 4, quiet)
+    said = {}
+    with torch.inference_mode():
+        for rows, examples, pixels in look.batches(source):
+            for example, answers in zip(examples, look.answers(model, pixels, [[""]] * len(rows)), strict=True):
+                said[example.key] = answers[0]
     assert said == {colour: text.replace(" ?", "?") for colour, text in texts.items()}
     assert set(COLOURS) == set(said)

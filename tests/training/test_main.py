@@ -1,167 +1,157 @@
-"""The training as its user runs it: a process, a run file, a folder; also killed in the middle, and with mistakes."""
+"""The training as its user runs it: a process, a run file, a folder; also killed in the midst, and with mistakes."""
 
 from __future__ import annotations
 
 import os
-import signal
+import random
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_data import VOCAB, captions_tar, drawing, questions_tar, write_tar
+from tiny_data import VOCAB, drawing, write_tar
 
 import pixtell
-from pixtell.checkpoint.convert import load_checkpoint, save_checkpoint
-from pixtell.checkpoint.state import Checkpoint
-from pixtell.config import ClipVitConfig, ModelConfig, PixelConfig, TextConfig
-from pixtell.model import GitModel
-from pixtell.training.__main__ import main
-from pixtell.training.state import STATE_FILE
+from pixtell.checkpoint.convert import build_model, load_checkpoint, save_checkpoint
+from pixtell.config import DecodeOptions
+from pixtell.decoding.loop import Prompt, generate
+from pixtell.pixels import to_pixels
+from pixtell.tokenizer import Tokenizer
+from pixtell.training.__main__ import STOPPED, main
+from pixtell.training.state import found_states
+
+from .tiny_runs import RUN_FILE, newest, unequal, workplace
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
-RUN_FILE = """
-seed = 5
-steps = {steps}
-save_every = {save_every}
-[start]
-model = "{model}"
-[[streams]]
-data = "data/captions-*.tar"
-weight = 2
-media = 4
-[[streams]]
-data = "data/captions-*.tar"
-media = 2
-frames = 2
-[[streams]]
-data = "data/questions.tar"
-media = 2
-flip = false
-[optim]
-encoder_lr = 1e-4
-decoder_lr = 1e-3
-warmup = 5
-[validation]
-every = 1000
-limit = 3
-captions = "data/captions-*.tar"
-questions = "data/questions.tar"
-"""
-
-
-@pytest.fixture
-def workplace(tmp_path: Path) -> Path:
-    """A folder with tiny tars, a tiny model to start from, and a run file."""
-    (tmp_path / "data").mkdir()
-    captions_tar(tmp_path / "data" / "captions-0.tar")
-    questions_tar(tmp_path / "data" / "questions.tar")
-    text = TextConfig(
-        vocab_size=len(VOCAB), width=32, layers=2, heads=2, mlp_width=48, max_positions=48, cls_id=2, sep_id=3
-    )
-    config = ModelConfig(
-        ClipVitConfig(image_size=16, patch_size=8, width=24, layers=1, heads=2, mlp_width=32),
-        text,
-        PixelConfig(size=16),
-        frames=2,
-    )
-    torch.manual_seed(0)
-    save_checkpoint(Checkpoint(config, GitModel(config).state_dict(), VOCAB), tmp_path / "start")
-    write_run(tmp_path, steps=60)
-    return tmp_path
-
-
-def write_run(folder: Path, steps: int, save_every: int = 1, text: str = RUN_FILE) -> Path:
-    path = folder / "run.toml"
-    path.write_text(text.format(steps=steps, save_every=save_every, model=folder / "start"), encoding="utf-8")
-    return path
 
 
 def training_process(folder: Path, run: str) -> subprocess.Popen[str]:
+    """`pixtell train`, its pictures opened by a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pixtell.training", str(folder / "run.toml"), str(folder / run)]
+    command = [sys.executable, "-m", "pixtell", "train", str(folder / "run.toml"), str(folder / run)]
+    command += ["--set", "loading.workers=1"]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finished(process: subprocess.Popen[str]) -> str:
     """What a training that ends well says on stderr; nothing may stand on stdout."""
-    out, said = process.communicate(timeout=120)
+    out, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     assert out == ""
     return said
 
 
-def test_a_killed_process_goes_on_to_the_very_same_weights(workplace: Path) -> None:
-    process = training_process(workplace, "killed")
-    deadline = time.monotonic() + 120
-    while not (workplace / "killed" / STATE_FILE).exists():
-        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[1]
-        time.sleep(0.002)
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    reached = torch.load(workplace / "killed" / STATE_FILE, weights_only=True)["step"]
-    assert 1 <= reached < 60, "killed in the middle"
-    said = finished(training_process(workplace, "killed"))
-    assert f"steps {reached} to 60" in said or f"steps {reached + 1} to 60" in said
-
-    assert main([str(workplace / "run.toml"), str(workplace / "straight")]) == 0
-    killed, straight = (torch.load(workplace / run / STATE_FILE, weights_only=True) for run in ("killed", "straight"))
-    assert killed["step"] == straight["step"] == 60
-    assert all(torch.equal(tensor, straight["model"][name]) for name, tensor in killed["model"].items())
-    files = [(workplace / run / "model" / "model.safetensors").read_bytes() for run in ("killed", "straight")]
+@pytest.mark.slow
+def test_killed_at_five_random_moments_the_command_goes_on_to_the_very_same_weights(tmp_path: Path) -> None:
+    """From before the first state on; nothing is deleted or repaired between."""
+    workplace(tmp_path, steps=300)
+    moment = random.Random(7)
+    for _ in range(5):
+        process = training_process(tmp_path, "killed")
+        time.sleep(moment.uniform(2, 8))
+        assert process.poll() is None, process.communicate()[1]
+        process.kill()
+        process.communicate()
+    reached = found_states(tmp_path / "killed")
+    assert reached and reached[-1].name < "step-00000300"
+    assert f"steps {int(reached[-1].name[5:])} to 300" in finished(training_process(tmp_path, "killed"))
+    finished(training_process(tmp_path, "straight"))
+    assert unequal(newest(tmp_path / "killed"), newest(tmp_path / "straight")) == []
+    files = [(tmp_path / run / "model" / "model.safetensors").read_bytes() for run in ("killed", "straight")]
     assert files[0] == files[1]
 
 
-def test_the_model_that_comes_out(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(write_run(workplace, steps=5, save_every=3)), str(workplace / "run")]) == 0
+def test_the_model_that_comes_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    assert main([str(workplace(tmp_path, steps=5, save_every=3)), str(run)]) == 0
     said = capsys.readouterr().err
     assert "parameters, steps 0 to 5" in said and "(reference: 'a red disc')" in said
     assert "caption_loss" in said and "exact_match" in said
-    state = torch.load(workplace / "run" / STATE_FILE, weights_only=True)["model"]
-    stored = load_file(workplace / "run" / "model" / "model.safetensors")
-    assert stored.keys() == state.keys()
-    assert all(torch.equal(tensor.half(), stored[name]) for name, tensor in state.items())
-    checkpoint = load_checkpoint(workplace / "run" / "model")
+    state = {name[6:]: tensor for name, tensor in newest(run).items() if name.startswith("model.")}
+    stored = load_file(run / "model" / "model.safetensors")
+    assert unequal(stored, {name: tensor.half() for name, tensor in state.items()}) == []
+    checkpoint = load_checkpoint(run / "model")
     assert checkpoint.vocab == VOCAB and checkpoint.config.frames == 2
-    captioner = pixtell.load(str(workplace / "run" / "model"), device="cpu")
+    captioner = pixtell.load(str(run / "model"), device="cpu")
     assert isinstance(captioner.caption(drawing("blue", "square"), beams=1, max_new_tokens=4).text, str)
 
 
-def test_mistakes_are_one_line_and_exit_code_1(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = str(workplace / "run.toml")
+def test_a_trained_model_says_the_same_in_transformers(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    run = tmp_path / "run"
+    settings = ["optim.lr=3e-3", "optim.ema=0.5", "lora.rank=4", "saving.every=99"]
+    words = [word for setting in settings for word in ("--set", setting)]
+    assert main([str(workplace(tmp_path, steps=30)), str(run), *words]) == 0
+    checkpoint = load_checkpoint(run / "model")
+    save_checkpoint(checkpoint, tmp_path / "hub", "hub")
+    theirs = transformers.GitForCausalLM.from_pretrained(tmp_path / "hub", dtype=torch.float32).eval()
+    ours, tokenizer = build_model(checkpoint), Tokenizer(checkpoint.vocab)
+    pictures = [drawing(colour, shape) for colour in ("red", "blue") for shape in ("disc", "square")]
+    said = set()
+    for picture in pictures:
+        pixels = to_pixels([picture], checkpoint.config.pixels)
+        with torch.inference_mode():
+            cache = ours.prefill(ours.see(pixels[None]))
+            greedy = DecodeOptions(beams=1, max_new_tokens=8)
+            mine = generate(ours, cache, [Prompt(0, (tokenizer.cls_id,))], greedy)[0][0]
+            start = torch.tensor([[tokenizer.cls_id]])
+            found = theirs.generate(
+                input_ids=start, pixel_values=pixels[None], max_new_tokens=8, do_sample=False, num_beams=1
+            )
+        assert tokenizer.decode(found[0].tolist()) == tokenizer.decode(mine.ids)
+        said.add(mine.ids)
+    assert said
 
-    def said_by(*arguments: str, code: int = 1) -> str:
-        assert main(list(arguments)) == code
-        captured = capsys.readouterr()
-        assert captured.out == "" and "Traceback" not in captured.err
-        (line,) = captured.err.splitlines()
-        return line
 
-    assert said_by(run, code=2) == "usage: python -m pixtell.training RUN.toml FOLDER"
-    assert said_by(str(workplace / "no.toml"), "x").startswith("error: ") and "no such run file" in said_by(
-        "no.toml", "x"
-    )
-    assert "can't be made a folder" in said_by(run, run)
-    broken = RUN_FILE.replace("questions.tar", "nothing.tar", 1)
-    assert "no file matches 'data/nothing.tar'" in said_by(str(write_run(workplace, 3, text=broken)), "x")
-    write_run(workplace, 3, text=RUN_FILE.replace("{model}", str(workplace / "none")))
-    assert "none" in said_by(run, "x")
-    write_tar(workplace / "data" / "questions.tar", [("1.jpg", b"?"), ("1.json", {"qa": []})])
-    write_run(workplace, 3)
-    assert said_by(run, "x") == "error: 1.json: neither `captions` nor `qa`"
+def said_by(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 1) -> str:
+    assert main(list(arguments)) == code
+    captured = capsys.readouterr()
+    assert captured.out == "" and "Traceback" not in captured.err
+    return captured.err.splitlines()[-1]
 
 
-def test_a_decoder_with_too_few_positions_is_refused(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Training texts take up to 42 positions; without this check, one of them would end the run after hours."""
-    start = load_checkpoint(workplace / "start")
-    config = replace(start.config, text=replace(start.config.text, max_positions=41))
-    state = {**start.state}
-    state["decoder.position_embedding.weight"] = state["decoder.position_embedding.weight"][:41].clone()
-    save_checkpoint(Checkpoint(config, state, VOCAB), workplace / "start", overwrite=True)
-    assert main([str(workplace / "run.toml"), str(workplace / "run")]) == 1
-    assert "the decoder has 41 text positions, but a training text may take 42" in capsys.readouterr().err
+def test_mistakes_are_one_line_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = str(workplace(tmp_path, steps=3))
+    assert said_by(capsys, str(tmp_path / "no.toml"), "x").endswith("no such run file")
+    assert "can't be made a folder" in said_by(capsys, run, run)
+    assert "no state to go on from" in said_by(capsys, run, str(tmp_path / "new"), "--resume")
+    assert not (tmp_path / "new").exists()
+    assert "scst: CIDEr is wired by the command" in said_by(capsys, run, "x", "--set", "scst.samples=5")
+    assert "nothing.tar" in said_by(capsys, run, "x", "--set", "streams.0.data=data/nothing.tar")
+    assert "none" in said_by(capsys, run, "x", "--set", "start.model=none")
+    with pytest.raises(SystemExit, match="2"):
+        main([run])
+    assert "usage: python -m pixtell.training" in capsys.readouterr().err
+    write_tar(tmp_path / "data" / "questions.tar", [("1.jpg", b"?"), ("1.json", {"qa": []})])
+    assert said_by(capsys, run, "x").startswith("error: ")
+
+
+def test_rows_that_are_broken_are_told_and_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = str(workplace(tmp_path, steps=8))
+    good = (tmp_path / "data" / "captions-0.tar").read_bytes()
+    at = good.index(b"\x89PNG")
+    (tmp_path / "data" / "captions-0.tar").write_bytes(good[:at] + b"?" * 40 + good[at + 40 :])
+    settings = ["--set", "validation.captions=data/questions.tar"]
+    assert main([run, str(tmp_path / "run"), *settings]) == 0
+    assert "warning: 1 rows were broken and passed over, the first: " in capsys.readouterr().err
+    assert "0 is the limit" in said_by(capsys, run, str(tmp_path / "x"), *settings, "--set", "loading.max_broken=0")
+
+
+def test_resuming_is_no_more_than_running_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = str(workplace(tmp_path, steps=2))
+    assert main([run, str(tmp_path / "run")]) == 0
+    assert main([run, str(tmp_path / "run"), "--resume"]) == 0
+    assert "steps 2 to 2" in capsys.readouterr().err
+
+
+def test_a_run_that_was_asked_to_stop_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pixtell.training.stop.StopWish.__enter__", lambda self: setattr(self, "asked", True) or self)
+    run = str(workplace(tmp_path, steps=2, text=RUN_FILE))
+    assert main([run, str(tmp_path / "run")]) == STOPPED
+    assert "stopped after step 0; the same command goes on from there" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "model").exists()

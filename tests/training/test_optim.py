@@ -13,7 +13,7 @@ from pixtell.model import GitModel
 from pixtell.training.config import OptimConfig
 from pixtell.training.optim import build_optimizer, clip_gradients, learning_rate, set_learning_rate
 
-CONFIG = OptimConfig(encoder_lr=1e-5, decoder_lr=5e-5, warmup=4, weight_decay=0.02, frozen_encoder_steps=10)
+CONFIG = OptimConfig(encoder_lr=1e-5, lr=5e-5, warmup=4, weight_decay=0.02, frozen_encoder_steps=10)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_schedule_rises_then_falls_and_stays_within_0_and_1() -> None:
     ],
 )
 def test_the_encoder_has_a_schedule_of_its_own(step: int, encoder: float, decoder: float) -> None:
-    optimizer = build_optimizer(loud_model(), CONFIG)
+    optimizer = build_optimizer(loud_model().named_parameters(), CONFIG)
     set_learning_rate(optimizer, CONFIG, step, 40)
     for group in optimizer.param_groups:
         peak_share = 1e-5 * encoder if group["name"] == "encoder" else 5e-5 * decoder
@@ -65,7 +65,7 @@ def efficientnet_model() -> GitModel:
 
 @pytest.mark.parametrize("model", [loud_model(tiny_config(frames=2, tied_head=False)), efficientnet_model()])
 def test_groups(model: GitModel) -> None:
-    optimizer = build_optimizer(model, CONFIG)
+    optimizer = build_optimizer(model.named_parameters(), CONFIG)
     place = {id(p): group for group in optimizer.param_groups for p in group["params"]}
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(model.parameters())) == len(place)
     for name, parameter in model.named_parameters():
@@ -80,7 +80,7 @@ def test_groups(model: GitModel) -> None:
 def test_weights_that_get_no_gradient_do_not_decay() -> None:
     """A frozen encoder must stay bit for bit what it was."""
     model = loud_model()
-    optimizer = build_optimizer(model, CONFIG)
+    optimizer = build_optimizer(model.named_parameters(), CONFIG)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model.decoder.head.bias.grad = torch.ones_like(model.decoder.head.bias)
     optimizer.step()
@@ -93,8 +93,30 @@ def test_clipping_gives_the_norm_before() -> None:
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     norm = math.sqrt(sum(p.numel() for p in model.parameters()))
-    assert clip_gradients(model, 1.0) == pytest.approx(norm, rel=1e-4)
+    assert clip_gradients(model.parameters(), 1.0) == pytest.approx(norm, rel=1e-4)
     after = math.sqrt(sum(float((p.grad**2).sum()) for p in model.parameters() if p.grad is not None))
     assert after == pytest.approx(1.0, rel=1e-3)
-    assert clip_gradients(model, 5.0) == pytest.approx(1.0, rel=1e-3), "a small one is left as it is"
-    assert clip_gradients(model, 5.0) == pytest.approx(1.0, rel=1e-3)
+    assert clip_gradients(model.parameters(), 5.0) == pytest.approx(1.0, rel=1e-3), "a small one is left as it is"
+    assert clip_gradients(model.parameters(), 5.0) == pytest.approx(1.0, rel=1e-3)
+
+
+def test_the_encoder_learns_a_fifth_as_fast_unless_it_is_told() -> None:
+    assert OptimConfig().rate_of_encoder == pytest.approx(1e-5) and OptimConfig().lr == 5e-5
+    assert OptimConfig(lr=1e-3).rate_of_encoder == pytest.approx(2e-4)
+    assert OptimConfig(lr=1e-3, encoder_lr=0.0).rate_of_encoder == 0.0
+
+
+def test_moments_that_are_there_from_the_start_change_nothing() -> None:
+    """torch would make them at the first step; a state must have the same tensors before it."""
+    ours, twin = loud_model(), loud_model()
+    plain = torch.optim.AdamW(twin.parameters(), lr=1e-2, betas=(0.8, 0.9), eps=1e-8, weight_decay=0.0)
+    config = OptimConfig(lr=1e-2, encoder_lr=1e-2, betas=(0.8, 0.9), weight_decay=0.0)
+    optimizer = build_optimizer(ours.named_parameters(), config)
+    assert len(optimizer.state) == len(list(ours.parameters()))
+    for _ in range(3):
+        for model, each in ((ours, optimizer), (twin, plain)):
+            for parameter in model.parameters():
+                parameter.grad = parameter.detach().sin()
+            each.step()
+    for name, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, twin.state_dict()[name]), name

