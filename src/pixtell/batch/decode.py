@@ -9,16 +9,10 @@ and marked as such.
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import threading
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context, parent_process
+from functools import partial
+from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -26,14 +20,13 @@ from pixtell.batch.clips import Windows, digest_of, later_windows, opened, see_w
 from pixtell.batch.item import Item, printable
 from pixtell.config import PixelConfig
 from pixtell.data.opened import FAILURES, Looks, open_file, open_folder
+from pixtell.data.workers import DIED, begin_worker, in_order
 from pixtell.errors import InputError
 from pixtell.media import Media, Stretch
 from pixtell.pixels import fit_frames
 
 # JPEGs are decoded at the smallest scale that keeps twice the side that the model looks at: quick, and hard to tell.
 OVERSIZE = 2
-
-_DIED = "the process that opened it died: it is damaged, or needs more memory than there is"
 
 
 @dataclass(frozen=True)
@@ -99,32 +92,12 @@ def seen_ahead(items: Iterable[Item], wish: Wish, workers: int, ahead: int) -> I
 
     A worker that dies (memory, a fault in a decoder) costs only the item that killed it, whose code is `crashed`.
     """
-    if workers < 1:
-        yield from (see(item, wish) for item in items)
-        return
-    waiting = iter(items)
-    pending: deque[tuple[Item, Future[Seen]]] = deque()
-    pool = _pool(workers)
-    try:
-        while True:
-            try:
-                while len(pending) < ahead and (item := next(waiting, None)) is not None:
-                    pending.append((item, Future()))  # in its place before the pool can refuse it
-                    pending[-1] = (item, pool.submit(see, item, wish))
-                if not pending:
-                    return
-                seen = pending[0][1].result()
-            except BrokenProcessPool:
-                pool.shutdown(cancel_futures=True)
-                # Any item that was being worked on may be the one: each is tried alone.
-                yield from _one_by_one([item for item, _ in pending], wish)
-                pending.clear()
-                pool = _pool(workers)
-            else:
-                pending.popleft()
-                yield seen
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    for _, seen in in_order(partial(see, wish=wish), items, workers, ahead, _crashed):
+        yield seen
+
+
+def _crashed(item: Item) -> Seen:
+    return Seen(item, InputError("crashed", f"{printable(item.name)}: {DIED}"))
 
 
 def later_ahead(item: Item, clip: Windows) -> Iterator[tuple[Stretch, ...]]:
@@ -144,7 +117,7 @@ def later_ahead(item: Item, clip: Windows) -> Iterator[tuple[Stretch, ...]]:
             try:
                 group = receive.recv()
             except (EOFError, OSError):  # OSError: within a message
-                raise InputError("crashed", f"{printable(item.name)}: {_DIED}") from None
+                raise InputError("crashed", f"{printable(item.name)}: {DIED}") from None
             if isinstance(group, FAILURES):
                 raise group
             if group is None:
@@ -157,46 +130,10 @@ def later_ahead(item: Item, clip: Windows) -> Iterator[tuple[Stretch, ...]]:
 
 
 def _send_later(send: Connection, item: Item, clip: Windows) -> None:
-    _begin()
+    begin_worker()
     try:
         for group in later_windows(item, clip):
             send.send(group)
         send.send(None)
     except FAILURES as error:
         send.send(error)
-
-
-def _one_by_one(items: Iterable[Item], wish: Wish) -> Iterator[Seen]:
-    """See items in one process, which is replaced whenever an item kills it."""
-    pool = _pool(1)
-    try:
-        for item in items:
-            try:
-                seen = pool.submit(see, item, wish).result()
-            except BrokenProcessPool:
-                seen = Seen(item, InputError("crashed", f"{printable(item.name)}: {_DIED}"))
-                pool = _pool(1)
-            yield seen
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # Spawned, not forked: the model's threads and a fork don't go together.
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
-
-
-def _begin() -> None:
-    """Live and die with the process that runs the model: Ctrl-C is its to handle, and its end is ours."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        os.nice(1)  # a model that waits for its share of a core costs more than a picture that comes later
-    threading.Thread(target=end_with_parent, daemon=True).start()
-
-
-def end_with_parent() -> None:
-    """Wait for the end of the process that began this one, however it ends, and end too."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -14,9 +14,10 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
-from pixtell.batch.decode import Seen, end_with_parent
+from pixtell.batch.decode import Seen
 from pixtell.batch.row import Row
 from pixtell.batch.work import Work
+from pixtell.data.workers import end_with_parent
 from pixtell.errors import PixtellError
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from typing import Any
 from pixtell.batch.files import append
 from pixtell.batch.output import Finished, Note
 from pixtell.batch.row import Row
+from pixtell.data.lock import lock
 from pixtell.errors import ConfigError, InputError, PixtellError
 
 FORM = 1  # of the file; another number is another way of writing it
@@ -61,7 +62,7 @@ class Journal:
         except OSError as error:
             raise PixtellError(f"{self.path}: the journal can't be written ({error.strerror or error})") from None
         try:
-            lock(self._file.fileno(), self.path)
+            lock(self._file.fileno(), self.path, "wait for that, or name another journal")
             self._resume()
         except BaseException:
             self._file.close()
@@ -131,15 +132,3 @@ def _entry(content: Mapping[str, Any]) -> Entry:
     size, changed = content["stamp"]
     notes = tuple(Note(output, seen) for output, seen in content.get("notes", {}).items())
     return Entry((int(size), int(changed)), Row.of(content["row"]), notes)
-
-
-def lock(handle: int, path: Path) -> None:
-    """Refuse to write where another process does. The lock ends with the process, however that ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such lock that leaves reading free
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise PixtellError(f"{path}: another process is at this job; wait for it, or name another journal") from None

@@ -80,18 +80,19 @@ def _one_by_one(
 
 def _pool(workers: int) -> ProcessPoolExecutor:
     # Spawned, not forked: the model's threads and a fork don't go together.
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=begin_worker)
 
 
-def _begin() -> None:
+def begin_worker() -> None:
     """Live and die with the process that gives the jobs: Ctrl-C is its to handle, and its end is ours."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         os.nice(1)  # a model that waits for its share of a core costs more than a picture that comes later
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Wait for the end of the process that began this one, however it ends, and end too."""
     parent = parent_process()
     if parent is not None:
         parent.join()

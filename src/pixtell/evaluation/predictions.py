@@ -20,6 +20,7 @@ from typing import Any, Literal, get_args
 
 from pixtell.config import DecodeOptions, PixelConfig
 from pixtell.data.dataset import Problem
+from pixtell.data.lock import lock
 from pixtell.data.opened import Looks
 from pixtell.errors import ConfigError, InputError, PixtellError
 
@@ -232,7 +233,7 @@ class PredictionWriter:
         except OSError as error:
             raise PixtellError(f"{self.path}: can't be written ({error.strerror or error})") from None
         try:
-            _lock(self._file.fileno(), self.path)
+            lock(self._file.fileno(), self.path, "wait for that, or name another file")
             self.done = self._resume(run, overwrite)
         except BaseException:
             self._file.close()
@@ -285,18 +286,6 @@ class PredictionWriter:
                 f"{self.path}: can't be written ({error.strerror or error}); what is there is kept, and the same "
                 "command goes on from it"
             ) from None
-
-
-def _lock(handle: int, path: Path) -> None:
-    """Refuse to write where another process does. The lock ends with the process, however that ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such lock that leaves reading free
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise PixtellError(f"{path}: another process is writing it; wait for that, or name another file") from None
 
 
 def export(predictions: Predictions, task: Task, path: str | Path) -> None:
