@@ -52,6 +52,9 @@ OURS, THEIRS = ("float32", "bfloat16", "int8"), ("float32", "bfloat16")
 PHONE = (4000, 3000)
 
 
+Sides = dict[tuple[str, str, int], Callable[[], float]]  # (side, number type, beams) -> seconds
+
+
 @dataclass(frozen=True)
 class Rate:
     """Pictures a second of one way to do it, the median of the repeats, and all of them."""
@@ -149,48 +152,50 @@ def their_loop(model: Any, size: int, beams: int, photos: Path, out: Path) -> fl
 
 
 def compare(options: argparse.Namespace, folder: Path, model: str, beams: int) -> list[Rate]:
-    """All sides in turn, the order turned round at each repeat."""
+    """Both sides and the model alone, in every number type."""
     photos = folder / "photos"
     checkpoint = random_checkpoint(SIZES[options.size])
     size = checkpoint.config.pixels.size if options.size == "base" else checkpoint.config.vision.image_size
-    sides: dict[tuple[str, str], Callable[[], float]] = {}
+    sides: Sides = {}
     for dtype in options.theirs:
         theirs = their_model(checkpoint, getattr(torch, dtype))
-        sides["transformers", dtype] = lambda m=theirs: their_loop(m, size, beams, photos, folder)  # type: ignore[misc]
+        sides["transformers", dtype, beams] = lambda m=theirs: their_loop(m, size, beams, photos, folder)  # type: ignore[misc]
     for dtype in options.ours:
         captioner = pixtell.load(model, dtype=dtype)
         captioner.batch_size = automatic_batch_size(captioner, beams)
-        sides["pixtell", dtype] = lambda c=captioner: our_job(  # type: ignore[misc]
+        sides["pixtell", dtype, beams] = lambda c=captioner: our_job(  # type: ignore[misc]
             c, work_of(beams), photos, Path(tempfile.mkdtemp(dir=folder)), options.workers
         )
-        sides["pixtell, model alone", dtype] = model_alone(captioner, work_of(beams), photos)
-    return timed(sides, beams, len(list(photos.iterdir())), options.repeats)
+        sides["pixtell, model alone", dtype, beams] = model_alone(captioner, work_of(beams), photos)
+    return timed(sides, len(list(photos.iterdir())), options.repeats)
 
 
-def timed(sides: dict[tuple[str, str], Callable[[], float]], beams: int, pictures: int, repeats: int) -> list[Rate]:
+def timed(sides: Sides, pictures: int, repeats: int) -> list[Rate]:
+    """All sides in turn, the order turned round at each repeat."""
     order, seconds = list(sides), {key: list[float]() for key in sides}
     for _ in range(repeats):
         for key in order:
             seconds[key].append(sides[key]())
-            print(f"{beams} beams, {key[0]}, {key[1]}: {pictures / seconds[key][-1]:.2f} a second", file=sys.stderr)
+            rate = pictures / seconds[key][-1]
+            print(f"{key[0]}, {key[1]}, {key[2]} beams: {rate:.2f} a second", file=sys.stderr, flush=True)
         order.reverse()
     return [
-        Rate(*key, beams, round(pictures / statistics.median(s), 3), tuple(round(pictures / one, 3) for one in s))
+        Rate(*key, round(pictures / statistics.median(s), 3), tuple(round(pictures / one, 3) for one in s))
         for key, s in seconds.items()
     ]
 
 
 def phone(options: argparse.Namespace, folder: Path) -> list[Rate]:
     """pixtell-mini on photos of 12 megapixels, decoded near its size."""
-    sides: dict[tuple[str, str], Callable[[], float]] = {}
+    sides: Sides = {}
     for dtype in options.ours:
         captioner = pixtell.load("pixtell-mini", dtype=dtype)
         captioner.batch_size = automatic_batch_size(captioner)
         for beams in (1, 4):
-            sides[f"pixtell-mini, {beams} beams", dtype] = lambda c=captioner, b=beams: our_job(  # type: ignore[misc]
+            sides["pixtell-mini", dtype, beams] = lambda c=captioner, b=beams: our_job(  # type: ignore[misc]
                 c, Work(DecodeOptions(beams=b)), folder / "photos", Path(tempfile.mkdtemp(dir=folder)), options.workers
             )
-    return timed(sides, 0, len(list((folder / "photos").iterdir())), options.repeats)
+    return timed(sides, len(list((folder / "photos").iterdir())), options.repeats)
 
 
 def ratios(rates: Sequence[Rate]) -> dict[str, float]:

@@ -75,7 +75,7 @@ def test_other_settings_find_nothing_and_lose_nothing(tmp_path: Path) -> None:
 
 def test_two_processes_cannot_be_at_one_job(tmp_path: Path) -> None:
     pytest.importorskip("fcntl", reason="this system has no such locks")
-    with Journal(tmp_path / "j", SETTINGS), pytest.raises(PixtellError, match=r"another process is at it.*another journal"):
+    with Journal(tmp_path / "j", SETTINGS), pytest.raises(PixtellError, match="another process is at it"):
         Journal(tmp_path / "j", SETTINGS)
     Journal(tmp_path / "j", SETTINGS).close()
 
