@@ -23,7 +23,7 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """softmax(queries @ keys / sqrt(d)) @ values, without mask or dropout."""
     batch, heads, length, width = queries.shape
     scores = batch * heads * length * keys.shape[2]
-    if scores > MOST_SCORES or queries.requires_grad or not _plain_is_quick(queries.device.type, queries.dtype):
+    if scores > MOST_SCORES or not _plain_is_quick(queries.device.type, queries.dtype):
         return F.scaled_dot_product_attention(queries, keys, values)
     queries, keys, values = (part.reshape(batch * heads, -1, width) for part in (queries, keys, values))
     weights_BTS = torch.bmm(queries * width**-0.5, keys.transpose(1, 2)).softmax(dim=-1)  # B*H T S

@@ -92,3 +92,24 @@ def test_shard(run: Run, photos: Path, tmp_path: Path) -> None:
 def test_what_can_not_be_meant(run: Run, photos: Path, words: list[str], code: int, told: str) -> None:
     outcome = run("data", *(word.replace("{photos}", str(photos)) for word in words))
     assert outcome.code == code and told in outcome.err and outcome.out == ""
+
+
+def test_ask(run: Run, tmp_path: Path) -> None:
+    captions = [
+        f"a {colour} dog runs on the grass ." for colour in ("brown", "black", "white", "yellow") for _ in range(6)
+    ]
+    lines = []
+    for number, caption in enumerate(captions):
+        (tmp_path / f"{number}.png").write_bytes(png(noise((20, 20), number)))
+        twice = [caption, caption.replace("runs", "is running")]
+        lines.append(json.dumps({"image": f"{number}.png", "captions": twice}) + "\n")
+    data = tmp_path / "captions.jsonl"
+    data.write_text("".join(lines))
+    outcome = run("data", "ask", data, "-o", tmp_path / "questions.jsonl", "--hold-out", "5")
+    assert outcome.code == 0 and "color" in outcome.out
+    learnt, apart = (open_dataset([tmp_path / f"{name}questions.jsonl"]) for name in ("", "held-out-"))
+    assert len(apart.rows) == 5 and not {row.id for row in learnt.rows} & {row.id for row in apart.rows}
+    asked = [question for row in (*learnt.rows, *apart.rows) for question in row.questions]
+    assert any(question.text.startswith("what color is the") for question in asked)
+    refused = run("data", "ask", data, "-o", tmp_path / "questions.jsonl")
+    assert refused.code != 0 and "--overwrite" in refused.err

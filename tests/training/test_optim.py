@@ -109,14 +109,18 @@ def test_the_encoder_learns_a_fifth_as_fast_unless_it_is_told() -> None:
 def test_moments_that_are_there_from_the_start_change_nothing() -> None:
     """torch would make them at the first step; a state must have the same tensors before it."""
     ours, twin = loud_model(), loud_model()
-    plain = torch.optim.AdamW(twin.parameters(), lr=1e-2, betas=(0.8, 0.9), eps=1e-8, weight_decay=0.0)
+    keywords = {"betas": (0.8, 0.9), "eps": 1e-8, "weight_decay": 0.0}
+    plain = torch.optim.AdamW(twin.parameters(), lr=1e-2, fused=True, **keywords)
+    slow = loud_model()
+    unfused = torch.optim.AdamW(slow.parameters(), lr=1e-2, **keywords)
     config = OptimConfig(lr=1e-2, encoder_lr=1e-2, betas=(0.8, 0.9), weight_decay=0.0)
     optimizer = build_optimizer(ours.named_parameters(), config)
     assert len(optimizer.state) == len(list(ours.parameters()))
     for _ in range(3):
-        for model, each in ((ours, optimizer), (twin, plain)):
+        for model, each in ((ours, optimizer), (twin, plain), (slow, unfused)):
             for parameter in model.parameters():
                 parameter.grad = parameter.detach().sin()
             each.step()
     for name, tensor in ours.state_dict().items():
         assert torch.equal(tensor, twin.state_dict()[name]), name
+        assert torch.allclose(tensor, slow.state_dict()[name], atol=1e-6), name

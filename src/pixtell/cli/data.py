@@ -1,8 +1,8 @@
 """`pixtell data`: data sets made ready for training.
 
-In: a data set in any format that is read. Out: another, and a report on stdout. The surprising thing: the two commands
+In: a data set in any format that is read. Out: another, and a report on stdout. The surprising thing: the commands
 treat a target that is there differently. `shard` goes on with it, since the same command makes the same tars; `clean`
-never touches it unless told, since what it drops depends on everything before.
+and `ask` never touch it unless told, since what they write depends on all rows.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 RULES, TARS = "What is dropped", "Tars"
 CLEAN_EXAMPLE = "Example:  pixtell data clean train.jsonl -o clean.jsonl --words offensive.txt"
+ASK_EXAMPLE = "Example:  pixtell data ask captions.tar -o questions-%06d.tar --hold-out 200"
 SHARD_EXAMPLE = "Example:  pixtell data shard photos/ -o shards/%06d.tar"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="rich")
@@ -115,6 +116,8 @@ Short = Annotated[
 Long = Annotated[
     int, typer.Option("--long-side", metavar="PIXELS", min=1, help="Longest long side.", rich_help_panel=TARS)
 ]
+HoldOut = Annotated[int, typer.Option("--hold-out", metavar="N", min=0, help="Pictures to measure with.")]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Decides which questions are asked.")]
 Quality = Annotated[
     int, typer.Option("--quality", metavar="N", min=1, max=95, help="Quality of new JPEGs.", rich_help_panel=TARS)
 ]
@@ -193,6 +196,34 @@ def shard(
     return 1 if made.broken or dataset.problems else 0
 
 
+def ask(
+    sources: Sources,
+    output: CleanTarget,
+    work: WorkOptions,
+    hold_out: HoldOut = 0,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> int:
+    """Make questions from captions: what things are, how many, of which colour, and whether they are there.
+
+    Few for each picture, and so balanced that the question alone seldom gives the answer away; how often it does all
+    the same is told. Pictures that are held out go into a file of their own, to measure with.
+    """
+    from pixtell.data.questions import ask_rows, held_out_target, told
+    from pixtell.data.written import claim, write_rows
+
+    dataset = work.open(sources)
+    made = ask_rows(dataset.rows, hold_out, seed)
+    targets = [(output, made.learnt), *([(held_out_target(output), made.held_out)] if hold_out else [])]
+    for target, rows in targets:
+        claim(target, rows, overwrite)
+    for target, rows in targets:
+        write_rows(rows, target)
+        say(f"{target}: {len(rows):,} pictures with questions")
+    put(told(made))
+    return 1 if dataset.problems else 0
+
+
 def _report(found: CleanReport) -> dict[str, Any]:
     """The report for programs."""
     from pixtell.data.clean import REASONS
@@ -215,8 +246,9 @@ def _report(found: CleanReport) -> dict[str, Any]:
 
 @app.callback()
 def _about() -> None:
-    """Make data sets ready for training: clean them, or shard them into tars."""
+    """Make data sets ready for training: clean them, make questions from captions, shard them into tars."""
 
 
 app.command("clean", epilog=CLEAN_EXAMPLE)(grouped(clean))
 app.command("shard", epilog=SHARD_EXAMPLE)(grouped(shard))
+app.command("ask", epilog=ASK_EXAMPLE)(grouped(ask))
