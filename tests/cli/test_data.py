@@ -95,9 +95,8 @@ def test_what_can_not_be_meant(run: Run, photos: Path, words: list[str], code: i
 
 
 def test_ask(run: Run, tmp_path: Path) -> None:
-    captions = [
-        f"a {colour} dog runs on the grass ." for colour in ("brown", "black", "white", "yellow") for _ in range(6)
-    ]
+    kinds = [(c, a) for c in ("brown", "black", "white", "yellow", "red") for a in ("dog", "horse", "cat", "bird")]
+    captions = [f"a {colour} {animal} runs on the grass ." for colour, animal in kinds for _ in range(6)]
     lines = []
     for number, caption in enumerate(captions):
         (tmp_path / f"{number}.png").write_bytes(png(noise((20, 20), number)))
