@@ -37,6 +37,9 @@ from pixtell.placement import choose_device, choose_dtype, number_type, ready
 from pixtell.results import Answer, Caption, Classification, LabelScore
 from pixtell.tokenizer import Tokenizer
 
+# Media that go through the encoder together on a CPU, however many texts are searched for at once. Beyond that,
+# what lies between two products no longer fits the caches: 54 ms a picture of git-base in int8 against 74 for 32.
+TOGETHER_ON_CPU = 4
 Item = TypeVar("Item")
 Key = TypeVar("Key")
 
@@ -249,7 +252,8 @@ class Captioner:
                 fitted = one.fitted == self.config.pixels
                 pixels_FCHW = to_pixels(one.frames, self.config.pixels, one.source, fitted=fitted)
                 waiting.append((place, one.source, pixels_FCHW))
-        for batch in batches(waiting, lambda item: item[2].shape, self.batch_size):
+        together = min(self.batch_size, TOGETHER_ON_CPU) if parameter.device.type == "cpu" else self.batch_size
+        for batch in batches(waiting, lambda item: item[2].shape, together):
             pixels_BFCHW = torch.stack([pixels for _, _, pixels in batch]).to(parameter.device, parameter.dtype)
             cache = self.model.prefill(self.model.see(pixels_BFCHW, resample_frames=resample_frames))
             for (place, source, _), own in zip(batch, cache.split(), strict=True):
