@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "__init__": "errors config results media captioner",
     "page": "",
     "data": "errors config media pixels tokenizer",
-    "training": "errors config media pixels vision model tokenizer decoding checkpoint data",
+    "training": "errors config media pixels page vision model tokenizer decoding checkpoint data",
     "evaluation": "pixtell errors config results media captioner page data",
     "batch": "errors config results look media pixels captioner page data",
     "cli": "pixtell errors config results media captioner checkpoint data training evaluation batch",

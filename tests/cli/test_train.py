@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_data import VOCAB, captions_tar
+from tiny_data import COLOURS, SHAPES, VOCAB, captions_tar, drawing, png
 
 from pixtell.checkpoint.convert import save_checkpoint
 from pixtell.checkpoint.state import Checkpoint
@@ -77,6 +77,75 @@ def test_evaluations_have_cider_and_samples_are_rewarded_by_it(run: Run, run_fil
     assert all("reward" in line and "baseline" in line for line in lines if "loss" in line)
     assert (folder / "model" / "model.safetensors").exists()
     assert run("train", run_file, folder, *(w for s in settings for w in ("--set", s)), "--resume").code == 0
+
+
+@pytest.fixture
+def photos(run_file: Path) -> Path:
+    """A folder of drawings with texts, beside the tiny model `start`."""
+    folder = run_file.parent / "photos"
+    folder.mkdir()
+    for number, (colour, shape) in enumerate([(c, s) for c in COLOURS for s in SHAPES] * 3):
+        (folder / f"{number}.png").write_bytes(png(drawing(colour, shape)))
+        (folder / f"{number}.txt").write_text(f"a {colour} {shape}\n")
+    return folder
+
+
+def test_from_a_folder_to_a_model_and_once_more(run: Run, photos: Path) -> None:
+    start, out = photos.parent / "start", photos.parent / "out"
+    words = ("train", "--data", photos, "--from", start, "-o", out)
+    quick = ("--set", "optim.lr=1e-2", "--set", "loading.workers=0", "--set", "epochs=3")
+    outcome = run(*words, *quick)
+    assert outcome.code == 0, outcome.err
+    assert "before, " in outcome.err and "CIDEr: " in outcome.err and "(reference: 'a " in outcome.err
+    assert f"{out / 'model'}: the finished model" in outcome.err and outcome.out == ""
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    looked = [line["step"] for line in lines if "cider" in line]
+    assert looked[0] == 0 and looked[-1] == 30, "3 epochs of 20 rows by 2, with a look before and after"
+    kept = (out / "run.toml").read_text()
+    again = run(*words, *quick)
+    assert again.code == 0 and "steps 30 to 30" in again.err
+    assert (out / "run.toml").read_text() == kept
+    assert run("caption", photos / "0.png", "--model", out / "model", "--max-new-tokens", "4").code == 0
+    other = run("train", "--data", photos.parent / "captions.tar", "--from", start, "-o", out)
+    assert other.code == 2 and "is there already" in other.err
+    assert run("train", out / "run.toml", photos.parent / "third", *quick).code == 0, "the run file is one as any other"
+
+
+def test_a_dry_run_writes_nothing(run: Run, photos: Path, run_file: Path) -> None:
+    before = sorted(photos.parent.rglob("*"))
+    out = photos.parent / "out"
+    by_data = run("train", "--data", photos, "--from", photos.parent / "start", "-o", out, "--dry-run")
+    assert by_data.code == 0, by_data.err
+    assert [line.split()[0] for line in by_data.lines] == ["model", "data", "data", "length", "memory", "time"]
+    by_file = run("train", run_file, "--dry-run", "--set", "steps=7")
+    assert by_file.code == 0 and "length   7 steps, epochs of the data: 3.5" in by_file.lines
+    assert sorted(photos.parent.rglob("*")) == before
+
+
+def test_data_is_for_one_process_and_resuming_for_what_was_begun(
+    run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = photos.parent / "out"
+    words = ("train", "--data", photos, "--from", photos.parent / "start", "-o", out)
+    assert "no run to go on from" in run(*words, "--resume").err
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    outcome = run(*words)
+    assert outcome.code == 2 and f"torchrun ... -m pixtell train {out / 'run.toml'} {out}" in outcome.err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--data", "x"], "--data needs a folder for the run: -o FOLDER"),
+        (["run.toml", "--data", "x", "-o", "y"], "run.toml: a run file names its data"),
+        (["run.toml", "out", "--from", "m"], "--from goes with --data"),
+        (["run.toml", "-o", "out"], "name a run file and a folder"),
+    ],
+)
+def test_words_that_do_not_go_together(run: Run, words: list[str], told: str) -> None:
+    outcome = run("train", *words)
+    assert outcome.code == 2 and told in outcome.err
 
 
 PICTURES = (("a dog runs", "a brown dog is running"), ("two boats on a lake", "boats float"), ("a cat", "a cat sleeps"))

@@ -18,25 +18,13 @@ from pixtell.training.clip import read_clip_config
 from pixtell.training.config import StartConfig
 from pixtell.training.start import starting_model
 
-VISION = {
-    "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
-    "image_size": 32, "patch_size": 8,
-}  # fmt: skip
+from .tiny_clip import VISION, tiny_clip
 
 
 @pytest.fixture
 def clip(tmp_path: Path) -> tuple[Path, Any]:
     """A folder of a tiny CLIP, and transformers' model of it."""
-    transformers = pytest.importorskip("transformers")
-    text = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
-    torch.manual_seed(0)
-    model = transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config=VISION)).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.2 * torch.randn(parameter.shape))
-    model.save_pretrained(tmp_path / "clip")
-    (tmp_path / "vocab.txt").write_text("\n".join(VOCAB) + "\n", encoding="utf-8")
-    return tmp_path, model
+    return tmp_path, tiny_clip(tmp_path)
 
 
 def test_the_encoder_is_clips_and_the_decoder_starts_at_random(clip: tuple[Path, Any]) -> None:

@@ -37,6 +37,7 @@ def test_defaults_are_the_papers() -> None:
         ({"lora": {}, "frozen": ["vision"]}, "lora: nothing but its adapters learns, so frozen say nothing"),
         ({"lora": {}, "optim": {"encoder_blocks": 1}}, "so optim.encoder_blocks say nothing"),
         ({"dist": {"strategy": "fsdp2"}, "optim": {"frozen_encoder_steps": 5}}, "fsdp2 can't thaw"),
+        ({"validation": {"held_out": 3, "captions": "a.tar"}}, "held_out is for data without a part to look at"),
         ({"scst": {}, "optim": {"label_smoothing": 0.1}}, "no labels to smooth"),
         ({"scst": {"samples": 1, "baseline": "mean"}}, "needs at least 2"),
     ],
@@ -72,6 +73,7 @@ def test_a_resumed_run_may_change_what_does_not_decide_the_weights() -> None:
     assert one.deciding() == other.deciding()
     for change in ({"seed": 1}, {"steps": 7}, {"optim": {"lr": 1.0}}, {"precision": "fp32"}, {"frozen": ["vision"]}):
         assert one.deciding() != run_of(**change).deciding()
+    assert one.deciding() != run_of(validation={"held_out": 3}).deciding(), "what is not learnt decides, too"
 
 
 def test_settings_have_dotted_names() -> None:

@@ -12,7 +12,7 @@ import pytest
 from pixtell.errors import MissingExtraError
 from pixtell.model import GitModel
 from pixtell.training.config import LogConfig
-from pixtell.training.log import Log, time_left
+from pixtell.training.log import Log, before_and_after, lines_of, time_left
 from pixtell.training.loop import train
 from pixtell.training.step import Outcome
 
@@ -62,6 +62,25 @@ def test_what_was_written_after_the_last_state_goes(tmp_path: Path) -> None:
     log = Log(tmp_path, LogConfig(), 40, 100, quiet)
     log.evaluation(60, {"cider": 2.0})
     assert (tmp_path / "log.jsonl").read_text().splitlines() == [*lines[:2], '{"step": 60, "cider": 2.0}']
+
+
+def test_a_run_that_begins_anew_keeps_nothing(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text('{"step": 0, "cider": 1}\n{"step": 20, "loss": 3}\n')
+    Log(tmp_path, LogConfig(), 0, 100, quiet).evaluation(0, {"cider": 1.0})
+    assert (tmp_path / "log.jsonl").read_text() == '{"step": 0, "cider": 1.0}\n'
+
+
+def test_before_and_after(tmp_path: Path) -> None:
+    run = run_of(steps=4, log={"every": 2}, validation={"every": 3, "before": True})
+    numbers = iter([0.25, 0.75, 0.5])
+    train(run, tmp_path / "run", fresh_model(), fresh_loader(tmp_path), [lambda _: {"cider": next(numbers)}], quiet)
+    lines = lines_of(tmp_path / "run")
+    assert [line["step"] for line in lines if "cider" in line] == [0, 3, 4]
+    assert before_and_after(tmp_path / "run", best=False) == [("CIDEr", 0.25, 0.5)]
+    assert before_and_after(tmp_path / "run", best=True) == [("CIDEr", 0.25, 0.75)]
+    (tmp_path / "log.jsonl").write_text('{"step": 2, "cider": 1}\n{"step": 4, "cider": 2}\n{"step": 6, "ci')
+    assert before_and_after(tmp_path, best=True) == [], "nothing is known of before"
+    assert before_and_after(tmp_path / "none", best=True) == []
 
 
 def test_tensorboard_gets_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

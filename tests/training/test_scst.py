@@ -22,7 +22,7 @@ from pixtell.training.config import ScstConfig
 from pixtell.training.dist import World
 from pixtell.training.loop import train
 from pixtell.training.scst import Said, SelfCritical
-from pixtell.training.step import learn
+from pixtell.training.step import Objective, captions, learn
 from pixtell.training.trainee import Trainee
 
 from .tiny_runs import CONFIG, fresh_loader, fresh_model, quiet, run_of
@@ -81,6 +81,25 @@ def test_the_gradient_is_that_of_each_sample_alone(tmp_path: Path, baseline: str
     assert max(float(gradient.abs().max()) for gradient in ours.values()) > 1e-3
     for name, gradient in twin.items():
         torch.testing.assert_close(ours[name], gradient, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_captions_have_their_share_beside_the_rewards(tmp_path: Path) -> None:
+    """The gradient is the sum of both, in shares of 3 to 1."""
+    batch = batch_of(tmp_path)
+
+    def gradient(objective: Objective) -> Tensor:
+        trainee = trainee_of(ScstConfig())
+        torch.manual_seed(3)
+        for part in objective(trainee, [batch]).parts:
+            torch.autograd.backward(trainee.learner(part.pixels_BFCHW, part.ids_BKT, part.weight_BKT))
+        found = trainee.model.decoder.word_embedding.weight.grad
+        assert found is not None
+        return found
+
+    config = ScstConfig(samples=3, baseline="mean", max_new_tokens=5)
+    alone = gradient(SelfCritical(config, TOKENIZER, letters))
+    mixed = gradient(SelfCritical(config.model_copy(update={"captions": 0.25}), TOKENIZER, letters))
+    torch.testing.assert_close(mixed, 0.75 * alone + 0.25 * gradient(captions), atol=1e-5, rtol=1e-4)
 
 
 def twin_loss(model: GitModel, batch: Batch, drawn: Sequence[Sequence[int]], baseline: str) -> Tensor:

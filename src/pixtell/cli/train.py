@@ -9,40 +9,167 @@ texts that never end would be rewarded like whole ones.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pixtell.cli.output import say
+from pixtell.config import BUNDLED
+from pixtell.errors import ConfigError
+
 if TYPE_CHECKING:
+    from pixtell.training.config import RunConfig
     from pixtell.training.scst import Reward, Said
 
-EXAMPLE = "Example:  pixtell train examples/pixtell-mini.toml runs/mini --set optim.lr=2e-4"
+EXAMPLE = (
+    "Example:  pixtell train --data photos -o runs/photos   or   pixtell train RUN.toml runs/mini --set optim.lr=2e-4"
+)
 END = "<eos>"
 STOPPED = 130  # as a shell reports what was interrupted
+RUN_FILE = "run.toml"  # in the folder of a run that has none of its own
+FOLDER_PANEL = "From a folder to a model"
 
-RunFile = Annotated[str, typer.Argument(metavar="RUN.toml", help="Data, model, learning rates, length: all of it.")]
-Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="Where states, log and the finished model go.")]
+RunFile = Annotated[
+    str | None, typer.Argument(metavar="RUN.toml", help="Data, model, learning rates, length: all of it.")
+]
+Folder = Annotated[str | None, typer.Argument(metavar="FOLDER", help="Where states, log and the finished model go.")]
+Data = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data",
+        metavar="FOLDER",
+        help="Instead of a run file: pictures with texts, or any data set that pixtell eval reads; its files one by "
+        "one, each after a --data.",
+        rich_help_panel=FOLDER_PANEL,
+    ),
+]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="MODEL",
+        help=f"The model to go on from; {BUNDLED} when not given.",
+        rich_help_panel=FOLDER_PANEL,
+    ),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        help="Where the run file, states, log and the finished model go.",
+        rich_help_panel=FOLDER_PANEL,
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Overrule a setting of the run file, such as optim.lr=2e-5."),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Insist that there is a state to go on from.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would learn, for how long, in how much memory; write nothing.")
+]
 
 
-def train(run: RunFile, folder: Folder, overrides: Overrides = None, resume: Resume = False) -> int:
-    """Train a model as a run file says.
+def train(
+    run: RunFile = None,
+    folder: Folder = None,
+    data: Data = None,
+    model: From = None,
+    output: Output = None,
+    overrides: Overrides = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+) -> int:
+    """Train a model on a folder of pictures with texts, or as a run file says.
 
     Progress goes to stderr. A run that was stopped or killed goes on where it last saved, with the same command; the
     finished model is FOLDER/model. Several processes: torchrun --nproc-per-node 2 -m pixtell train RUN.toml FOLDER
     """
-    from pixtell.training.__main__ import say
+    _check_words(run, folder, data, model, output, dry_run)
+    if data:
+        return _train_on(data, model or BUNDLED, Path(output or ""), overrides or [], resume, dry_run)
+    if dry_run:
+        from pixtell.training.run_file import load_run
+
+        return _tell(load_run(Path(run or ""), overrides or []), Path(run or ""))
+    return _train(Path(run or ""), Path(folder or ""), overrides or [], resume)
+
+
+def _check_words(
+    run: str | None, folder: str | None, data: list[str] | None, model: str | None, output: str | None, dry_run: bool
+) -> None:
+    """Data and a folder for the run, or a run file and a folder, which a dry run doesn't need."""
+    problems = []
+    if data:
+        if run is not None:
+            problems.append(f"{run}: a run file names its data, so --data doesn't go with it")
+        if output is None:
+            problems.append("--data needs a folder for the run: -o FOLDER")
+    else:
+        if run is None or (folder is None and not dry_run):
+            problems.append("name a run file and a folder for the run, or --data FOLDER and -o FOLDER")
+        given = {"--from": model, "-o": output}
+        problems += [f"{name} goes with --data" for name, value in given.items() if value is not None]
+    if problems:
+        raise ConfigError.listing("pixtell train", problems)
+
+
+def _train_on(data: list[str], model: str, folder: Path, overrides: Sequence[str], resume: bool, dry_run: bool) -> int:
+    """Train with settings made for the data, which are kept in the folder; those that are there already stay."""
+    from pixtell.training.dist import joined
+    from pixtell.training.recipe import compare, keep, recipe
+    from pixtell.training.run_file import load_run, parse_run
+
+    path = folder / RUN_FILE
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise ConfigError(
+            f"--data is for one process, which writes {path}; for several: "
+            f"torchrun ... -m pixtell train {path} {folder}"
+        )
+    if resume and not path.exists():
+        raise ConfigError(f"{folder}: no run to go on from; leave --resume out to begin")
+    if path.exists():
+        compare(load_run(path), data, model, path)
+        if dry_run:
+            return _tell(load_run(path, overrides), path)
+    else:
+        with joined(say) as world:
+            text = recipe(data, model, folder, world.device)
+        run = parse_run(text, str(path), overrides)
+        if dry_run:
+            return _tell(run, path)
+        keep(text, path)
+    say(f"{path}: the settings")
+    return _train(path, folder, overrides, resume)
+
+
+def _train(run_file: Path, folder: Path, overrides: Sequence[str], resume: bool) -> int:
+    from pixtell.training.log import before_and_after
     from pixtell.training.run import Judges, run_training
+    from pixtell.training.run_file import load_run
 
     judges = Judges(score_by_cider, reward_by_cider)
-    finished = run_training(Path(run), Path(folder), say, overrides=overrides or [], resume=resume, judges=judges)
+    finished = run_training(run_file, folder, say, overrides=overrides, resume=resume, judges=judges)
+    if finished and os.environ.get("RANK", "0") == "0":  # of several processes one speaks
+        best = load_run(run_file, overrides).validation.keep_best
+        for name, before, after in before_and_after(folder, best):
+            say(f"{name}: {before:.3f} before, {after:.3f} after")
+        say(f"{folder / 'model'}: the finished model, as in pixtell caption photo.jpg --model {folder / 'model'}")
     return 0 if finished else STOPPED
+
+
+def _tell(run: RunConfig, run_file: Path) -> int:
+    from pixtell.training.dry_run import dry_run
+    from pixtell.training.run import Judges
+
+    for line in dry_run(run, run_file, say, Judges(score_by_cider, reward_by_cider)):
+        print(line)
+    return 0
 
 
 def score_by_cider(captions: Sequence[str], references: Sequence[Sequence[str]]) -> float:

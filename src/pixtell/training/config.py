@@ -114,12 +114,14 @@ class ScstConfig(_Closed):
     """Self-critical training (arXiv 1612.00563): `samples` texts a picture against a baseline, as the authors did.
 
     `baseline` is the greedy text's reward (the authors'), or the mean of the other samples' (arXiv 2003.09971).
+    `captions` above 0 learns the captions as they are beside it: that share of the loss is theirs.
     """
 
     samples: Annotated[int, Field(ge=1)] = 5
     baseline: Literal["greedy", "mean"] = "greedy"
     max_new_tokens: Positive = 40
     temperature: Annotated[float, Field(gt=0.0)] = 1.0
+    captions: Share = 0.0
 
 
 class DistConfig(_Closed):
@@ -155,9 +157,17 @@ class LogConfig(_Closed):
 
 
 class ValidationConfig(_Closed):
-    """What is looked at on the way: every `every` steps, `limit` rows of `captions` and `questions` (files)."""
+    """What is looked at on the way: every `every` steps, `limit` rows of `captions` and `questions` (files).
+
+    Where the data have no such part, `held_out` rows of the first stream's are looked at and learnt by no stream.
+    `before` looks before the first step, too; `keep_best` makes the best of what was looked at the finished model, by
+    CIDEr and exact answers, or else by the loss, rather than the last.
+    """
 
     every: Positive = 500
+    before: bool = False
+    keep_best: bool = False
+    held_out: Natural = 0
     limit: Positive = 200
     captions: str | tuple[str, ...] | None = None
     questions: str | tuple[str, ...] | None = None
@@ -191,7 +201,9 @@ class RunConfig(_Closed):
     def deciding(self) -> dict[str, object]:
         """The settings that decide the weights, by dotted name: what a resumed run must share with the state's."""
         undeciding = {"dist", "loading", "saving", "log", "validation"}
-        return dict(flattened(self.model_dump(mode="json", exclude=undeciding)))
+        decide = dict(flattened(self.model_dump(mode="json", exclude=undeciding)))
+        # Of validation only what is taken away from the training decides anything.
+        return decide | ({"validation.held_out": self.validation.held_out} if self.validation.held_out else {})
 
 
 def flattened(fields: object, name: str = "") -> list[tuple[str, object]]:
@@ -224,6 +236,9 @@ def contradictions(run: RunConfig) -> list[str]:
         found.append(
             "optim.frozen_encoder_steps: fsdp2 can't thaw weights on the way; freeze them for a whole run (frozen)"
         )
+    looked = run.validation
+    if looked.held_out and (looked.captions is not None or looked.questions is not None):
+        found.append("validation: held_out is for data without a part to look at; captions or questions name one")
     if run.scst is not None:
         if "label_smoothing" in run.optim.model_fields_set:
             found.append("optim.label_smoothing: self-critical training (scst) has no labels to smooth")

@@ -7,6 +7,7 @@ after its last state, so that each step stands there once.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -16,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from pixtell.errors import MissingExtraError
+from pixtell.training.best import judged
 from pixtell.training.config import LogConfig
 from pixtell.training.step import Outcome
 
 FILE = "log.jsonl"
+JUDGED = {"cider": "CIDEr", "exact_match": "exact answers"}
 
 
 class Log:
@@ -91,6 +94,26 @@ class Log:
                 self.board.add_scalar(name, number, step)
 
 
+def lines_of(folder: Path) -> list[dict[str, float]]:
+    """What a run has logged, a line each: `step`, and numbers by name. Lines that a kill has cut are left out."""
+    found: list[dict[str, float]] = []
+    if not (folder / FILE).exists():  # so short a run that nothing was logged
+        return found
+    for line in (folder / FILE).read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return found
+
+
+def before_and_after(folder: Path, best: bool) -> list[tuple[str, float, float]]:
+    """CIDEr and exact answers before the first step, and at the end or, where the `best` is kept, at their best."""
+    looks = [line for line in lines_of(folder) if judged(line) is not None]
+    if not looks or looks[0]["step"] > 0:
+        return []
+    after = max(looks, key=lambda line: judged(line) or 0.0) if best else looks[-1]
+    return [(word, looks[0][name], after[name]) for name, word in JUDGED.items() if name in looks[0]]
+
+
 def time_left(seconds: float) -> str:
     """Seconds in the two units that matter: `3 h 05 min`, `12 min`, `40 s`."""
     if seconds < 90:
@@ -104,13 +127,13 @@ def _mean(numbers: list[float]) -> float:
 
 
 def _cut(path: Path, start: int) -> None:
-    """Drop the lines of steps after `start`, and a last one that a kill has cut."""
+    """Drop the lines of steps after `start`, and a last one that a kill has cut; all where nothing was saved."""
     if not path.exists():
         return
     kept = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            if json.loads(line)["step"] <= start:
+            if start > 0 and json.loads(line)["step"] <= start:
                 kept.append(line + "\n")
         except (ValueError, KeyError, TypeError):
             continue

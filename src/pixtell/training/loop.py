@@ -16,6 +16,7 @@ from pathlib import Path
 from pixtell.data.loader import Loader, prefetched
 from pixtell.errors import ConfigError
 from pixtell.model import GitModel
+from pixtell.training.best import Best
 from pixtell.training.config import RunConfig
 from pixtell.training.dist import World
 from pixtell.training.log import Log
@@ -50,6 +51,7 @@ def train(
         states = States(folder, run.deciding(), run.saving, world, say)
         ends.callback(states.close)
         start = states.restore(trainee.tensors())
+        best = Best(folder, start, run.validation.keep_best, world.first)
         log = Log(folder, run.log, start, steps, say, writes=world.first)
         ends.callback(log.close)
         stop = ends.enter_context(StopWish())
@@ -68,8 +70,12 @@ def train(
 
         for step in range(start, steps + 1):
             stopping = bool(world.sum(stop.asked)[0])
-            if step > start and (step == steps or step % run.validation.every == 0) and not stopping:
-                log.evaluation(step, evaluate_all(trainee.plain(), evaluators))
+            look = step > start or (step == 0 and run.validation.before)
+            if look and (step == steps or step % run.validation.every == 0) and not stopping:
+                model = trainee.plain()
+                numbers = evaluate_all(model, evaluators)
+                log.evaluation(step, numbers)
+                best.note(step, numbers, model)
             if step > start and (step == steps or step % run.saving.every == 0 or stopping):
                 states.save(step, trainee.tensors())
             if step == steps or stopping:
@@ -77,7 +83,7 @@ def train(
             taken = list(islice(batches, accumulation))
             outcome = learn(trainee, taken, step, objective)
             log.step(step + 1, outcome, waited=sum(batch.waited for batch in taken))
-    return trainee.plain(), step
+    return best.model(trainee.plain()), step
 
 
 def make_folder(folder: Path) -> None:

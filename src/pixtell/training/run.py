@@ -1,8 +1,8 @@
 """A whole training from a run file: data, first weights, loop, finished model.
 
 In: a run file, the run's folder, and what only a command can wire: the judges of captions. Out: FOLDER/model, in our
-own layout and half precision, beside states and log. The surprising thing: nothing is said about resuming; a run that
-finds a state of its own in the folder goes on from it. `resume` only insists that there is one.
+own layout and half precision, beside states, log and report. The surprising thing: nothing is said about resuming; a
+run that finds a state of its own in the folder goes on from it. `resume` only insists that there is one.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ import torch
 
 from pixtell.checkpoint.convert import save_checkpoint
 from pixtell.checkpoint.state import Checkpoint
-from pixtell.config import PixelConfig
-from pixtell.data.dataset import open_dataset
+from pixtell.data.dataset import Dataset, open_dataset
 from pixtell.data.loader import Loader, Stream
 from pixtell.data.sources import RowSource
 from pixtell.errors import ConfigError, InputError
+from pixtell.model import GitModel
 from pixtell.tokenizer import Tokenizer
 from pixtell.training.config import RunConfig, StreamConfig
 from pixtell.training.dist import World, joined
+from pixtell.training.held_out import hold_out, with_captions, with_questions
 from pixtell.training.loop import steps_of, train
+from pixtell.training.report import FILE as REPORT
+from pixtell.training.report import report_of, write_report
 from pixtell.training.run_file import load_run
 from pixtell.training.scst import Reward, SelfCritical
 from pixtell.training.start import starting_model
@@ -51,22 +54,20 @@ def run_training(
 ) -> bool:
     """Train as `run_file` says; returns whether the run is finished, and not only stopped. Raises `PixtellError`."""
     run = load_run(run_file, overrides)
-    if run.scst is not None and judges.reward is None:
-        raise ConfigError("scst: CIDEr is wired by the command: start it as `pixtell train` or `-m pixtell train`")
+    _judged(run, judges)
     if resume and not found_states(folder):
         raise ConfigError(f"{folder}: no state to go on from; leave --resume out to begin")
     with joined(say) as world:
         say_once = say if world.first else _nothing
-        streams = [_stream(stream, run, run_file, say_once) for stream in run.streams]
         _enough_for(world, run)
-        torch.manual_seed(run.seed)
-        texts = [pair for stream in streams for pair in stream.source.texts()]
-        model, vocabulary = starting_model(run.start, texts, run_file.parent)
-        tokenizer, pixels = Tokenizer(vocabulary), model.config.pixels
-        loader = Loader(streams, tokenizer, pixels, run.seed, max_broken=run.loading.max_broken)
-        evaluators = _evaluators(run, run_file, tokenizer, pixels, say_once, world, judges.score)
-        objective = _objective(run, streams, tokenizer, judges)
-        trained, step = train(run, folder, model, loader, evaluators, say_once, world, objective)
+        parts = put_together(run, run_file, say_once)
+        loader, vocabulary = parts.loader, parts.vocabulary
+        rows = rows_to_look_at(run, run_file, parts, say_once)
+        bf16 = run.precision == "bf16"
+        look = Look(loader.tokenizer, loader.pixels, run.validation.limit, say_once, world, bf16)
+        evaluators = evaluators_of(rows, look, judges.score)
+        objective = objective_of(run, loader, judges)
+        trained, step = train(run, folder, parts.model, loader, evaluators, say_once, world, objective)
         _tell_broken(loader, say_once)
         finished = step == steps_of(run, loader)
         if not finished:
@@ -74,6 +75,8 @@ def run_training(
         elif world.first:
             state = {name: tensor.half() for name, tensor in trained.state_dict().items()}
             save_checkpoint(Checkpoint(trained.config, state, vocabulary), folder / "model", overwrite=True)
+            report = report_of(run, folder, step, trained, look, rows.captions, rows.questions)
+            write_report(report, folder / REPORT)
     return finished
 
 
@@ -81,14 +84,47 @@ def _nothing(_: str) -> None:
     """What a process says that is not the first."""
 
 
-def open_source(
+@dataclass(frozen=True)
+class Parts:
+    """What a run file names, opened and loaded: the model, its words, its batches, and rows that are not learnt."""
+
+    model: GitModel
+    vocabulary: tuple[str, ...]
+    loader: Loader
+    held_out: Dataset | None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is looked at and not learnt: rows that are described, and rows that are asked about."""
+
+    captions: tuple[RowSource, ...]
+    questions: tuple[RowSource, ...]
+
+
+def put_together(run: RunConfig, run_file: Path, say: Callable[[str], None]) -> Parts:
+    """Open the data and load the first weights; nothing is written. Raises `PixtellError`."""
+    limit = run.loading.max_broken
+    datasets = [open_data(stream.data, run_file, say, limit, stream) for stream in run.streams]
+    held_out = None
+    if run.validation.held_out:
+        datasets, held_out = hold_out(datasets, run.validation.held_out)
+    streams = [_stream(config, RowSource(data)) for config, data in zip(run.streams, datasets, strict=True)]
+    torch.manual_seed(run.seed)
+    texts = [pair for stream in streams for pair in stream.source.texts()]
+    model, vocabulary = starting_model(run.start, texts, run_file.parent)
+    loader = Loader(streams, Tokenizer(vocabulary), model.config.pixels, run.seed, max_broken=limit)
+    return Parts(model, vocabulary, loader, held_out)
+
+
+def open_data(
     files: str | Sequence[str],
     run_file: Path,
     say: Callable[[str], None],
     limit: int,
     config: StreamConfig | None = None,
-) -> RowSource:
-    """The rows of a data set that a run file names, relative to the run file. Raises `InputError`, `ConfigError`.
+) -> Dataset:
+    """A data set that a run file names, relative to the run file. Raises `InputError`, `ConfigError`.
 
     What of it can't be used is told, and is an error when it is more than `limit`.
     """
@@ -103,11 +139,10 @@ def open_source(
         if len(dataset.problems) > limit:
             raise InputError(first.code, f"{told} ({limit} is the limit: loading.max_broken)")
         say(f"warning: {told}")
-    return RowSource(dataset)
+    return dataset
 
 
-def _stream(config: StreamConfig, run: RunConfig, run_file: Path, say: Callable[[str], None]) -> Stream:
-    source = open_source(config.data, run_file, say, run.loading.max_broken, config)
+def _stream(config: StreamConfig, source: RowSource) -> Stream:
     return Stream(source, **config.model_dump(exclude={"data", "pictures", "split"}))
 
 
@@ -118,33 +153,38 @@ def _enough_for(world: World, run: RunConfig) -> None:
         raise ConfigError.listing(f"{world.size} processes need a medium each", few)
 
 
-def _evaluators(
-    run: RunConfig,
-    run_file: Path,
-    tokenizer: Tokenizer,
-    pixels: PixelConfig,
-    say: Callable[[str], None],
-    world: World,
-    score: Scorer | None,
-) -> list[Evaluator]:
-    """What the run file's `validation` asks to be looked at."""
-    asked, chosen = run.validation, list[Evaluator]()
-    look = Look(tokenizer, pixels, asked.limit, say, world, run.precision == "bf16")
-    if asked.captions is not None:
-        source = open_source(asked.captions, run_file, say, run.loading.max_broken)
-        chosen.append(caption_evaluator(source, look, score))
-    if asked.questions is not None:
-        source = open_source(asked.questions, run_file, say, run.loading.max_broken)
-        chosen.append(answer_evaluator(source, look))
-    return chosen
+def rows_to_look_at(run: RunConfig, run_file: Path, parts: Parts, say: Callable[[str], None]) -> Rows:
+    """The rows of the run file's `validation`. Raises `InputError`, `ConfigError`."""
+    asked, limit = run.validation, run.loading.max_broken
+    described = [] if asked.captions is None else [open_data(asked.captions, run_file, say, limit)]
+    questioned = [] if asked.questions is None else [open_data(asked.questions, run_file, say, limit)]
+    if parts.held_out is not None:
+        described += [part for part in (with_captions(parts.held_out),) if part.rows]
+        questioned += [part for part in (with_questions(parts.held_out),) if part.rows]
+    return Rows(tuple(map(RowSource, described)), tuple(map(RowSource, questioned)))
 
 
-def _objective(run: RunConfig, streams: Sequence[Stream], tokenizer: Tokenizer, judges: Judges) -> Objective:
+def evaluators_of(rows: Rows, look: Look, score: Scorer | None) -> list[Evaluator]:
+    """What is found out about a model on the way."""
+    return [
+        *(caption_evaluator(source, look, score) for source in rows.captions),
+        *(answer_evaluator(source, look) for source in rows.questions),
+    ]
+
+
+def _judged(run: RunConfig, judges: Judges) -> None:
+    if run.scst is not None and judges.reward is None:
+        raise ConfigError("scst: CIDEr is wired by the command: start it as `pixtell train` or `-m pixtell train`")
+
+
+def objective_of(run: RunConfig, loader: Loader, judges: Judges) -> Objective:
+    """What a step of the run learns. Raises `ConfigError` where nobody judges texts that are to be rewarded."""
+    _judged(run, judges)
     if run.scst is None or judges.reward is None:
         return captions
-    sources = [stream.source for stream in streams]
+    sources = [stream.source for stream in loader.streams]
     references = {tuple(pair.target for pair in s.row_texts(row)) for s in sources for row in range(len(s))}
-    return SelfCritical(run.scst, tokenizer, judges.reward(sorted(references)))
+    return SelfCritical(run.scst, loader.tokenizer, judges.reward(sorted(references)))
 
 
 def _tell_broken(loader: Loader, say: Callable[[str], None]) -> None:

@@ -28,15 +28,24 @@ else:
 def load_run(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read and check a run file. Raises `ConfigError` listing every problem with the name of its field."""
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such run file") from None
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    return parse_run(text, str(path), overrides)
+
+
+def parse_run(text: str, where: str, overrides: Sequence[str] = ()) -> RunConfig:
+    """The same for a run file's text, which messages call `where`."""
+    try:
+        fields = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: not valid TOML: {error}") from None
     problems = [problem for override in overrides for problem in _overrule(fields, override)]
-    return check_run(fields, str(path), problems)
+    return check_run(fields, where, problems)
 
 
 def check_run(fields: dict[str, Any], where: str, problems: Sequence[str] = ()) -> RunConfig:

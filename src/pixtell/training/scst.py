@@ -27,7 +27,7 @@ from pixtell.errors import ConfigError
 from pixtell.model import GitModel
 from pixtell.tokenizer import Tokenizer
 from pixtell.training.config import ScstConfig
-from pixtell.training.step import Lesson, on_device
+from pixtell.training.step import Lesson, captions, on_device, scaled
 from pixtell.training.trainee import Trainee
 
 
@@ -66,6 +66,11 @@ class SelfCritical:
             earned += float(rewards_BK.mean(1).sum())
             expected += float(baseline_BK.mean(1).sum())
         earned, expected = trainee.world.sum(earned, expected)
+        if self.config.captions:
+            parts = [
+                *(scaled(part, 1 - self.config.captions) for part in parts),
+                *(scaled(part, self.config.captions) for part in captions(trainee, batches).parts),
+            ]
         return Lesson(parts, (("reward", earned / media), ("baseline", expected / media)))
 
     @torch.no_grad()

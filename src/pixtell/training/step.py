@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -74,6 +74,11 @@ def on_device(trainee: Trainee, pixels_BFCHW: Tensor, ids_BKT: Tensor, weight_BK
     """A weighed batch where the model is."""
     device = trainee.world.device
     return Weighed(pixels_BFCHW.to(device), ids_BKT.to(device), weight_BKT.to(device))
+
+
+def scaled(part: Weighed, share: float) -> Weighed:
+    """The same batch, with that share of its tokens' weights."""
+    return replace(part, weight_BKT=part.weight_BKT * share)
 
 
 def learn(trainee: Trainee, batches: Sequence[Batch], step: int, objective: Objective = captions) -> Outcome:

@@ -1,0 +1,150 @@
+"""What became of a run, as one page that a browser opens from a disk, offline.
+
+In: the log of a run's folder, its settings, and its finished model with rows that it has not learnt. Out: report.html:
+curves of everything that was logged, and pictures with what the model says of them beside what people wrote.
+
+The surprising thing: the log has no learning rates. A rate is a function of the step (`optim.py`), so its curve is
+computed.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pixtell.data.loader import open_picture
+from pixtell.data.sources import RowSource
+from pixtell.errors import ConfigError
+from pixtell.model import GitModel
+from pixtell.page import Design, assemble, shrink
+from pixtell.training.config import RunConfig
+from pixtell.training.log import lines_of
+from pixtell.training.optim import learning_rate
+from pixtell.training.validation import Look
+
+FILE = "report.html"
+DESIGN = Design(
+    generator="pixtell train",
+    folder=Path(__file__).parent / "page",
+    body="report.html",
+    styles=("report.css",),
+    scripts=("report.js",),
+)
+MOST_SHOWN = 24
+THUMBNAIL, QUALITY = 192, 75  # as in the evaluation's report
+NAMES = {
+    "loss": "loss",
+    "reward": "reward of samples",
+    "cider": "CIDEr, held out or validation",
+    "exact_match": "exact answers",
+    "caption_loss": "loss of captions that are not learnt",
+    "gradient_norm": "gradients' norm",
+    "media_per_second": "pictures or clips a second",
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A number over the steps: (step, value) pairs in their order."""
+
+    name: str
+    points: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A row that was not learnt, and what the finished model says of it; `picture` is a data URL."""
+
+    id: str
+    question: str
+    text: str
+    references: tuple[str, ...]
+    picture: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """Everything that is told of a run."""
+
+    title: str
+    steps: int
+    curves: tuple[Curve, ...]
+    settings: tuple[tuple[str, str], ...]
+    shown: tuple[Shown, ...]
+
+
+def report_of(
+    run: RunConfig,
+    folder: Path,
+    steps: int,
+    model: GitModel,
+    look: Look,
+    described: Sequence[RowSource],
+    asked: Sequence[RowSource],
+) -> RunReport:
+    """Read the log, and let the model say something of the first rows. Only this process works."""
+    alone = replace(look, limit=MOST_SHOWN, world=replace(look.world, rank=0, size=1))
+    model = model.to(look.world.device).eval()
+    with torch.inference_mode():
+        shown = [one for source in described for one in _shown(source, model, alone, questions=False)]
+        shown += [one for source in asked for one in _shown(source, model, alone, questions=True)]
+    settings = [(name, str(value)) for name, value in run.deciding().items() if value is not None]
+    return RunReport(folder.name, steps, curves_of(run, steps, lines_of(folder)), tuple(settings), tuple(shown))
+
+
+def curves_of(run: RunConfig, steps: int, lines: Sequence[dict[str, float]]) -> tuple[Curve, ...]:
+    """What was logged, and the learning rates, each over the steps; nothing that was never seen."""
+    found = [
+        Curve(word, tuple((int(line["step"]), line[name]) for line in lines if name in line))
+        for name, word in NAMES.items()
+    ]
+    places = range(0, steps, max(1, steps // 200))
+    rates = [
+        Curve(f"learning rate, {part}", tuple((step + 1, peak * _share(run, steps, step, late)) for step in places))
+        for part, peak, late in (
+            ("decoder", run.optim.lr, 0),
+            ("encoder", run.optim.rate_of_encoder, run.optim.frozen_encoder_steps),
+        )
+        if part == "decoder" or ("vision" not in run.frozen and run.lora is None)
+    ]
+    return tuple(curve for curve in (*found, *rates) if curve.points)
+
+
+def write_report(report: RunReport, path: Path) -> None:
+    """Write the page, whole or not at all. Raises `ConfigError` when it can't be written."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_text(page(report), encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be written: {error.strerror}") from None
+
+
+def page(report: RunReport) -> str:
+    """The page as text."""
+    content: dict[str, Any] = asdict(report)
+    return "".join(assemble(DESIGN, report.title, content))
+
+
+def _share(run: RunConfig, steps: int, step: int, late: int) -> float:
+    return learning_rate(step - late, steps - late, run.optim.warmup) if step >= late else 0.0
+
+
+def _shown(source: RowSource, model: GitModel, look: Look, questions: bool) -> list[Shown]:
+    found = []
+    for _, examples, pixels_BFCHW in look.batches(source):
+        prompts = [[example.texts[0].prompt] if questions else [""] for example in examples]
+        said = look.answers(model, pixels_BFCHW, prompts)
+        for example, [prompt], [text] in zip(examples, prompts, said, strict=True):
+            told = tuple(pair.target for pair in example.texts if pair.prompt == prompt)
+            small = shrink(open_picture(example), THUMBNAIL, "JPEG", quality=QUALITY, optimize=True)
+            picture = "data:image/jpeg;base64," + base64.b64encode(small).decode("ascii")
+            found.append(Shown(example.key, prompt, text, told, picture))
+    return list(islice(found, MOST_SHOWN))

@@ -1,0 +1,56 @@
+"""A run as it would be: the numbers are those of the run, and nothing is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pixtell.errors import ConfigError, InputError
+from pixtell.training.dry_run import dry_run
+from pixtell.training.run_file import load_run
+
+from .tiny_runs import fresh_model, workplace
+
+
+def lines_of(folder: Path, *overrides: str) -> dict[str, list[str]]:
+    path = workplace(folder, steps=12)
+    before = sorted(folder.rglob("*"))
+    found: dict[str, list[str]] = {}
+    for line in dry_run(load_run(path, overrides), path, lambda _: None):
+        name, _, rest = line.partition(" ")
+        found.setdefault(name, []).append(rest.strip())
+    assert sorted(folder.rglob("*")) == before
+    return found
+
+
+def test_what_it_says(tmp_path: Path) -> None:
+    lines = lines_of(tmp_path, "optim.accumulation=2", "frozen=['vision']")
+    model = fresh_model()
+    encoder = sum(p.numel() for p in model.vision.parameters())
+    learns = sum(p.numel() for p in model.parameters()) - encoder
+    counts = [f"{number / 1e6:.1f} M" for number in (learns + encoder, learns, encoder)]
+    assert lines["model"] == ["{} parameters: {} learn, {} stay as they are".format(*counts)]
+    assert lines["data"] == [
+        "captions-0: 8 rows with 16 texts, 4 rows a batch",
+        "captions-0: 8 rows with 16 texts, 2 rows a batch",
+        "questions: 4 rows with 4 texts, 3 rows a batch",
+    ]
+    # 24 batches, of 4 rows for 2 in 4 of them, of 2 rows for 1 in 4, of 3 rows for 1 in 4
+    assert lines["length"] == ["12 steps of 2 batches, epochs of the data: 6.0, 1.5, 4.5"]
+    assert "rows of a batch" not in lines["memory"][0] and "GB are free" in lines["memory"][0]
+    assert lines["time"][0].startswith("about ") and "s a step on one process as here" in lines["time"][0]
+
+
+def test_what_is_held_out_and_what_is_lacking(tmp_path: Path) -> None:
+    files = ["streams.0.data=data/captions-0.tar", "validation={held_out=3}", "steps=5"]
+    lines = lines_of(tmp_path, *files)
+    assert "captions-0 held out: 3 rows" in lines["data"]
+    assert "nothing to look at on the way (validation)" in lines_of(tmp_path, "validation={}")["data"]
+
+
+def test_what_would_stop_the_run_stops_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="CIDEr is wired by the command"):
+        lines_of(tmp_path, "scst.samples=2")
+    with pytest.raises(InputError, match=r"none\.tar"):
+        lines_of(tmp_path, "validation.questions=data/none.tar")

@@ -1,0 +1,84 @@
+"""The run files of examples/: each has its head, and runs: its settings, with tiny data and a tiny model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from tiny_data import captions_tar, questions_tar
+
+from pixtell.training.dry_run import dry_run
+from pixtell.training.run import Judges, run_training
+from pixtell.training.run_file import load_run
+from pixtell.training.scst import Reward, Said
+
+from .tiny_clip import tiny_clip
+from .tiny_runs import quiet, workplace
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+PUBLISHED = sorted(EXAMPLES.glob("git-*.toml"), key=lambda path: path.name)
+TASKS = "pretraining coco coco-scst textcaps vqav2 textvqa vatex msrvtt msrvtt-qa msvd-qa imagenet scene-text"
+# Lines of a run file, and what stands in their place where everything is tiny.
+TINY = {
+    r"^epochs = .*": "steps = 3",
+    r"^model = .*": 'model = "start"',
+    r"^clip = .*": 'clip = "clip"\nvocab = "vocab.txt"\nlayers = 1',
+    r"^(pictures|split) = .*\n": "",
+    r"^size = .*": "size = 32",
+    r"^max_size = .*": "max_size = 48",
+    r"^sizes = .*": "sizes = [24, 32]",
+    r"^media = .*": "media = 2",
+    r"^accumulation = .*": "accumulation = 2",
+    r"^workers = .*": "workers = 0",
+    r"^held_out = .*": "held_out = 1",
+    r"^warmup = .*": "warmup = 1",
+}
+
+
+def everyone_the_same(pictures: Sequence[tuple[str, ...]]) -> Reward:
+    def reward(references: Sequence[tuple[str, ...]], said: Sequence[Said]) -> Sequence[float]:
+        return [float(len(each.text)) for each in said]
+
+    return reward
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    workplace(tmp_path, steps=1)
+    captions_tar(tmp_path / "captions.tar")
+    questions_tar(tmp_path / "questions.tar")
+    return tmp_path
+
+
+def test_every_task_has_a_run_file() -> None:
+    named = {path.stem.split("-", 2)[2] for path in PUBLISHED}
+    assert named == set(TASKS.split())
+    assert {path.stem for path in PUBLISHED} >= {"git-base-pretraining", "git-large-pretraining"}
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: str(path.stem))
+def test_the_head_says_command_data_cost_and_published_result(path: Path) -> None:
+    head = path.read_text(encoding="utf-8").partition("\n\n")[0]
+    assert f"#   pixtell train examples/{path.name} runs/{path.stem}\n" in head
+    assert [word for word in ("Data", "Cost", "Published") if f"\n# {word}: " not in head] == []
+    load_run(path)
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: str(path.stem))
+def test_it_runs(path: Path, tiny: Path) -> None:
+    """A dry run, then three steps."""
+    text = path.read_text(encoding="utf-8")
+    for pattern, tiny_line in TINY.items():
+        text = re.sub(pattern, tiny_line, text, flags=re.MULTILINE)
+    data = "questions" if "qa" in path.stem else "captions"
+    text = re.sub(r"^data = (\[\n(?:  .*\n)*\]|.*)", f'data = "{data}.tar"', text, flags=re.MULTILINE)
+    if "pretraining" in path.stem:
+        tiny_clip(tiny)
+    run_file = tiny / path.name
+    run_file.write_text(text, encoding="utf-8")
+    judges = Judges(reward=everyone_the_same)
+    assert any(line.startswith("length   3 steps") for line in dry_run(load_run(run_file), run_file, quiet, judges))
+    assert run_training(run_file, tiny / "run", quiet, judges=judges)
+    assert (tiny / "run" / "model" / "model.safetensors").exists()
