@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+
+import pytest
 
 from pixtell.batch.failures import Failures
 from pixtell.batch.item import File, Item
@@ -50,3 +53,18 @@ def test_it_is_no_reason_to_pass_an_input_over(tmp_path: Path) -> None:
     item = finished("a").item
     assert (output.existing(item), output.before(item), output.places(item)) == (False, None, ())
     assert output.files(1) == (tmp_path / "errors.jsonl",)
+
+
+def test_later_failures_are_added_and_earlier_ones_not_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "errors.jsonl"
+    written: list[int] = []
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda handle, content: (written.append(len(content)), write(handle, content))[1])
+    output = Failures(path)
+    output.start([])
+    for number in range(50):
+        output.add([finished(f"{number:02}")])
+    assert names(path) == [f"{number:02}" for number in range(50)]
+    assert sum(written) == path.stat().st_size

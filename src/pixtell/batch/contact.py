@@ -23,7 +23,7 @@ from typing import Any
 
 from pixtell.batch.files import content_of, make_folder, sweep, write_whole
 from pixtell.batch.item import Item, printable
-from pixtell.batch.output import Finished
+from pixtell.batch.output import Finished, OneFile
 from pixtell.batch.row import Row
 from pixtell.batch.thumbnails import Thumbnails, shown_by, side_for, thumbnail_of
 from pixtell.errors import ConfigError
@@ -57,7 +57,7 @@ class Sheet:
     rows: list[dict[str, Any]] = field(repr=False)
 
 
-class Contact:
+class Contact(OneFile):
     """The output that is the page. It is written at the end, and its being there is no reason to pass an input over.
 
     `title` heads it, `settings` (a JSON object) are told in it, `thumbnails` keeps pictures from run to run.
@@ -73,17 +73,8 @@ class Contact:
         self._settings: dict[str, Any] = json.loads(settings or "{}")
         self._make = make
 
-    def places(self, item: Item) -> tuple[Path, ...]:
-        return ()
-
-    def files(self, count: int) -> tuple[Path, ...]:
-        return (self._path,)
-
     def existing(self, item: Item) -> bool:
         return False
-
-    def before(self, item: Item) -> str | None:
-        return None
 
     def start(self, rows: Sequence[Finished]) -> None:
         make_folder(self._path.parent)

@@ -19,7 +19,7 @@ from pathlib import Path
 from pixtell.batch.clips import Windows, digest_of, later_windows, opened, see_windows
 from pixtell.batch.item import Item, printable
 from pixtell.config import PixelConfig
-from pixtell.data.opened import FAILURES, Looks, open_file, open_folder
+from pixtell.data.opened import FAILURES, Looks, open_source
 from pixtell.data.workers import DIED, begin_worker, in_order
 from pixtell.errors import InputError
 from pixtell.media import Media, Stretch
@@ -70,15 +70,15 @@ def see(item: Item, wish: Wish) -> Seen:
         stamp = item.stamp()
         least = 0 if wish.exact else OVERSIZE * wish.pixels.size
         if item.frames is not None:
-            media, digest = open_folder(Path(item.frames.path), wish.looks, least)
             digest = item.frames.digest()
+            media = open_source(Path(item.frames.path), printable(item.name), wish.looks, least)
         else:
             with opened(item) as file:
                 digest = digest_of(file)
                 clip = see_windows(file, item.name, wish.looks, wish.pixels, wish.every) if wish.every else None
                 if clip is not None:
                     return Seen(item, clip, digest, stamp)
-                media = open_file(file, printable(item.name), wish.looks, least)
+                media = open_source(file, printable(item.name), wish.looks, least)
         frames = fit_frames(media.frames, wish.pixels, printable(item.name))
         media = replace(media, source=item.name, frames=tuple(frames), fitted=wish.pixels)
         return Seen(item, media, digest, stamp)

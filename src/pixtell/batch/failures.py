@@ -9,37 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pixtell.batch.files import sweep, telling, write_whole
+from pixtell.batch.files import append, sweep, telling, write_whole
 from pixtell.batch.item import Item
-from pixtell.batch.output import Finished
+from pixtell.batch.output import Finished, OneFile
 from pixtell.batch.row_text import json_of
 
 
-class Failures:
+class Failures(OneFile):
     """An output (see `output.py`) of failed rows only."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
         self._path = path
-        self._lines: list[bytes] = []
-
-    def places(self, item: Item) -> tuple[Path, ...]:
-        return ()
-
-    def files(self, count: int) -> tuple[Path, ...]:
-        return (self._path,)
+        self._begun = False
 
     def existing(self, item: Item) -> bool:
         return False
 
-    def before(self, item: Item) -> str | None:
-        return None
-
     def start(self, rows: Sequence[Finished]) -> None:
         sweep(self._path)
-        self._lines = []
+        self._begun = False
         self._write(rows)
-        if not self._lines:
+        if not self._begun:
             with telling(self._path):
                 self._path.unlink(missing_ok=True)
 
@@ -51,6 +42,8 @@ class Failures:
 
     def _write(self, rows: Iterable[Finished]) -> None:
         new = [json_of(one.row, "") + b"\n" for one in rows if one.row.status == "error"]
-        if new:
-            self._lines += new
-            write_whole(self._path, self._lines)
+        if new and self._begun:
+            append(self._path, b"".join(new))
+        elif new:
+            write_whole(self._path, new)
+            self._begun = True

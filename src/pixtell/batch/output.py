@@ -115,6 +115,21 @@ class Output(Protocol):
         """Write what can only be written when all rows are known."""
 
 
+class OneFile:
+    """What outputs that are one file share: it is no single item's, and nothing is to be noted of it beforehand."""
+
+    _path: Path
+
+    def places(self, item: Item) -> tuple[Path, ...]:
+        return ()
+
+    def files(self, count: int) -> tuple[Path, ...]:
+        return (self._path,)
+
+    def before(self, item: Item) -> str | None:
+        return None
+
+
 def noted(finished: Finished, outputs: Iterable[Output]) -> Finished:
     """`finished` with a note of each output that needs one and has none yet: of a new item all, of one in the journal
     those of outputs that were not asked for then. A row that doesn't show needs none. Returns the same object when

@@ -20,7 +20,7 @@ from typing import Protocol, TypeVar
 
 from pixtell.batch.files import append, content_of, make_folder, sweep, telling, write_whole
 from pixtell.batch.item import Item, printable
-from pixtell.batch.output import Finished, OutputOptions, is_object
+from pixtell.batch.output import Finished, OneFile, OutputOptions, is_object
 from pixtell.batch.row import Row
 from pixtell.batch.row_text import COLUMNS, cells_of, json_of, row_of_cells, row_of_json
 from pixtell.errors import ConfigError
@@ -158,7 +158,7 @@ def _begins(content: bytes, start: bytes) -> bool:
     return content.startswith(start) or start.startswith(content)
 
 
-class RowFile:
+class RowFile(OneFile):
     """The output that is one growing file."""
 
     def __init__(self, name: str, form: Form, options: OutputOptions) -> None:
@@ -167,15 +167,6 @@ class RowFile:
         self._form = form
         self._options = options
         self._held: frozenset[str] | None = None
-
-    def places(self, item: Item) -> tuple[Path, ...]:
-        return ()
-
-    def files(self, count: int) -> tuple[Path, ...]:
-        return (self._path,)
-
-    def before(self, item: Item) -> str | None:
-        return None
 
     def existing(self, item: Item) -> bool:
         if self._held is None:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from pixtell.batch.files import content_of, make_folder, sweep, write_whole
 from pixtell.batch.item import Item, printable
-from pixtell.batch.output import Finished, OutputOptions
+from pixtell.batch.output import Finished, OneFile, OutputOptions
 from pixtell.batch.row import Row
 from pixtell.batch.row_files import EXISTS, merged
 from pixtell.batch.row_text import COLUMNS, FLAGS, LISTS, NUMBERS, TEXTS, cell_of, json_text, row_of, text_of
@@ -157,7 +157,7 @@ def _row(values: dict[str, Any]) -> Row:
     return row_of(content)
 
 
-class WholeFile:
+class WholeFile(OneFile):
     """The output that is one file, written at the end."""
 
     def __init__(self, name: str, form: Form, options: OutputOptions) -> None:
@@ -166,15 +166,6 @@ class WholeFile:
         self._form = form
         self._options = options
         self._held: frozenset[str | int] | None = None
-
-    def places(self, item: Item) -> tuple[Path, ...]:
-        return ()
-
-    def files(self, count: int) -> tuple[Path, ...]:
-        return (self._path,)
-
-    def before(self, item: Item) -> str | None:
-        return None
 
     def existing(self, item: Item) -> bool:
         if self._held is None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from pixtell.data.dataset import Dataset
 from pixtell.data.duplicates import NEAR, Likenesses, look_hash
-from pixtell.data.opened import FAILURES, Looks, open_file
+from pixtell.data.opened import FAILURES, Looks, open_source
 from pixtell.data.row import Problem, Question, Row
 from pixtell.data.texts import TextRules, normal
 from pixtell.data.workers import DIED, in_order
@@ -133,7 +133,7 @@ def take_print(row: Row) -> Print | Problem | None:
         if row.media.is_folder:
             return None  # frames of a clip: compared with nothing
         content = row.media.read()
-        media = open_file(io.BytesIO(content), row.id, Looks(), LEAST_SIDE)
+        media = open_source(io.BytesIO(content), row.id, Looks(), LEAST_SIDE)
     except FAILURES as error:
         return Problem(error.code if isinstance(error, InputError) else "missing_extra", row.id, str(error))
     return Print(hashlib.sha256(content).digest(), look_hash(media.frames[0]))

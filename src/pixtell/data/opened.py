@@ -42,12 +42,15 @@ def open_place(place: Place, name: str, looks: Looks, least_side: int = 0) -> tu
     `least_side` as in `open_media`. Raises `InputError` and `MissingExtraError`.
     """
     content = place.read()
-    return open_file(io.BytesIO(content), name, looks, least_side), hashlib.sha256(content).hexdigest()
+    return open_source(io.BytesIO(content), name, looks, least_side), hashlib.sha256(content).hexdigest()
 
 
-def open_file(file: IO[bytes], name: str, looks: Looks, least_side: int = 0) -> Media:
-    """Open what an open file holds; messages call it `name`. Raises `InputError` and `MissingExtraError`."""
-    return replace(_opened(file, name, looks, least_side), source=name)
+def open_source(source: IO[bytes] | Path, name: str, looks: Looks, least_side: int = 0) -> Media:
+    """Open what an open file, or a folder of frames, holds; messages call it `name`.
+
+    Raises `InputError` and `MissingExtraError`.
+    """
+    return replace(_opened(source, name, looks, least_side), source=name)
 
 
 def open_folder(folder: Path, looks: Looks, least_side: int = 0) -> tuple[Media, str]:

@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
-from pixtell.data.opened import FAILURES, Looks, open_file
+from pixtell.data.opened import FAILURES, Looks, open_source
 from pixtell.data.row import Problem, Stored
 from pixtell.data.views import View, views
 from pixtell.data.workers import DIED, in_order
@@ -100,7 +100,7 @@ def open_candidate(candidate: Candidate, sample: Sample) -> Media:
     frames = view.frames * JITTER
     if candidate.media.is_folder:
         return open_media(candidate.media.path, frames=frames, least_side=least)
-    return open_file(io.BytesIO(candidate.media.read()), candidate.key, Looks(frames=frames), least)
+    return open_source(io.BytesIO(candidate.media.read()), candidate.key, Looks(frames=frames), least)
 
 
 def _jittered(frames: Sequence[Image.Image], wanted: int, random: np.random.Generator) -> list[Image.Image]:

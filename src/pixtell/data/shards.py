@@ -24,7 +24,7 @@ from PIL import Image
 from pixtell.data.dataset import Dataset
 from pixtell.data.formats.pictures import CLIP_ENDINGS
 from pixtell.data.formats.tars import tar_members
-from pixtell.data.opened import FAILURES, Looks, open_file
+from pixtell.data.opened import FAILURES, Looks, open_source
 from pixtell.data.row import Problem, Row
 from pixtell.data.tar_rows import NUMBER, add_row, described, ending_of, keys_of, tar_path
 from pixtell.data.whole_file import whole_file
@@ -149,7 +149,7 @@ def kept(row: Row, options: ShardOptions) -> Kept | Problem:
             raise InputError("unsupported", f"{row.id}: a folder of frames doesn't go into a tar: make it a clip")
         content = row.media.read()
         # Decoded at a scale that leaves twice the side, as hard to tell from whole as anywhere.
-        media = open_file(io.BytesIO(content), row.id, Looks(), 2 * options.short_side)
+        media = open_source(io.BytesIO(content), row.id, Looks(), 2 * options.short_side)
     except FAILURES as error:
         return Problem(error.code if isinstance(error, InputError) else "missing_extra", row.id, str(error))
     frame, ending = media.frames[0], ending_of(content)
