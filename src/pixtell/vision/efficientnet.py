@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from pixtell.config import EfficientNetLiteConfig
 from pixtell.errors import CheckpointError
+from pixtell.vision.depthwise import DepthwiseConv2d
 
 SCALES = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4), (1.4, 1.8))  # (width, depth) of lite0 to lite4
 # kernel, stride, expansion, output channels, repeats (arXiv 1905.11946, table 1)
@@ -37,8 +38,8 @@ def scaled_channels(channels: int, scale: float) -> int:
     return rounded if rounded >= 0.9 * channels * scale else rounded + 8
 
 
-def convolution(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups)
+def convolution(inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2)
 
 
 def relu6_(maps: Tensor) -> Tensor:
@@ -86,7 +87,7 @@ class InvertedResidual(nn.Module):
         hidden = inputs * expansion
         self.residual = stride == 1 and inputs == outputs
         self.expand = convolution(inputs, hidden) if expansion > 1 else None
-        self.depthwise = convolution(hidden, hidden, kernel, stride, groups=hidden)
+        self.depthwise = DepthwiseConv2d(hidden, kernel, stride)
         self.project = convolution(hidden, outputs)
 
     def forward(self, maps_BEhw: Tensor) -> Tensor:
