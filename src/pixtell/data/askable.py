@@ -55,7 +55,10 @@ def askable(captions: Sequence[str]) -> list[Asked]:
 
 
 def numbers(saids: Sequence[Said]) -> Iterator[Asked]:
-    """How many there are of a kind; one only where nearly all captions say so, since others may go unmentioned."""
+    """How many there are of a kind; one only where nearly all captions say so, since others may go unmentioned.
+
+    Digits answer, as in VQAv2 and DAQUAR, so that a model may learn from all of them.
+    """
     crowd = any(said.known & _UNCOUNTED for said in saids)
     for noun in _COUNTED:
         if noun in lexicon.ANIMALS or not crowd:
@@ -68,11 +71,11 @@ def _number(saids: Sequence[Said], nouns: frozenset[str], noun: str) -> Iterator
     told = [number for said in saids if (number := told_number(said, nouns)) != 0]
     numbers = [one for one in told if one]
     number = agreed(numbers)
-    if number is None or number != max(numbers) or number not in lexicon.NUMBER_NAMES:
+    if number is None or number != max(numbers) or number > lexicon.COUNTABLE:
         return  # who tells of more has seen more
     agree, open_ = told.count(number), told.count(None)
     if (agree >= max(3, len(saids) - 1) and not open_) if number == 1 else agree > open_:
-        yield Asked("number", f"number {noun}", f"how many {plural(noun)} are there?", lexicon.NUMBER_NAMES[number])
+        yield Asked("number", f"number {noun}", f"how many {plural(noun)} are there?", str(number))
 
 
 def told_number(said: Said, nouns: frozenset[str]) -> int | None:
