@@ -10,13 +10,12 @@ from typing import cast
 
 import pytest
 import torch
-from tiny_data import COLOURS, VOCAB, tokenizer
+from tiny_data import COLOURS, tokenizer
 from torch import Tensor
 
 from pixtell.config import DecodeOptions
 from pixtell.data.loader import Batch
 from pixtell.decoding.loop import Prompt, generate
-from pixtell.errors import ConfigError
 from pixtell.model import GitModel
 from pixtell.training.config import ScstConfig
 from pixtell.training.dist import World
@@ -171,10 +170,24 @@ def test_an_unfinished_text_has_no_end_to_learn() -> None:
     assert weights.tolist() == [[[0.0, 0.5, 0.5, 0.5], [0.0, -1.0, -1.0, -1.0]]]
 
 
-def test_questions_are_refused(tmp_path: Path) -> None:
-    config = ScstConfig(samples=2)
-    loader = fresh_loader(tmp_path)
-    loader.streams = loader.streams[2:]
-    with pytest.raises(ConfigError, match="scst: a stream has questions"):
-        SelfCritical(config, TOKENIZER, letters)(trainee_of(config), [loader.batch(0)])
-    assert len(VOCAB) == TOKENIZER.vocab_size
+def test_questions_are_learnt_as_they_are(tmp_path: Path) -> None:
+    """Beside captions, which are rewarded as if there were no questions."""
+    config = ScstConfig(samples=2, baseline="mean", max_new_tokens=4)
+    trainee, described = trainee_of(config), batch_of(tmp_path)
+    asked = next(b for b in map(fresh_loader(tmp_path).batch, range(9)) if not b.need_predict_BKT[:, 0, 1].any())
+    objective = SelfCritical(config, TOKENIZER, letters)
+
+    alone = objective(trainee, [asked])
+    assert alone.numbers == () and len(alone.parts) == 1
+    plain = captions(trainee, [asked]).parts[0]
+    assert torch.equal(alone.parts[0].weight_BKT, plain.weight_BKT)
+    assert torch.equal(alone.parts[0].ids_BKT, asked.ids_BKT)
+
+    lessons = []
+    for batches in ([described], [asked, described]):
+        torch.manual_seed(5)
+        lessons.append(objective(trainee, batches))
+    rewarded, both = lessons
+    assert both.numbers == rewarded.numbers and len(both.parts) == 2
+    assert torch.equal(both.parts[0].weight_BKT, rewarded.parts[0].weight_BKT)
+    assert torch.equal(both.parts[1].weight_BKT, plain.weight_BKT)

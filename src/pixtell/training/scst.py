@@ -5,6 +5,8 @@ In: batches with references, and a reward as a callable. Out: a `Lesson` whose t
 text's tokens, as in the authors' `decoder.py` (git-facts 1.4). A picture's samples share one pass of its visual tokens
 twice: when they are drawn, from one cache, and when they are learnt, as K texts of one medium.
 
+A batch with questions is learnt as it is: its answers are short and certain, and who stops learning them forgets them.
+
 The surprising thing: nothing is learnt while texts are drawn. What they were drawn from is thrown away, and one
 teacher-forced pass over the finished texts gives the same log-probabilities with gradients.
 
@@ -23,11 +25,10 @@ from pixtell.config import DecodeOptions
 from pixtell.data.loader import Batch, pad_sequences
 from pixtell.decoding.loop import Prompt, generate
 from pixtell.decoding.strategies import Hypothesis
-from pixtell.errors import ConfigError
 from pixtell.model import GitModel
 from pixtell.tokenizer import Tokenizer
 from pixtell.training.config import ScstConfig
-from pixtell.training.step import Lesson, captions, on_device, scaled
+from pixtell.training.step import Lesson, Weighed, captions, on_device, scaled
 from pixtell.training.trainee import Trainee
 
 
@@ -52,7 +53,22 @@ class SelfCritical:
         self.reward = reward
 
     def __call__(self, trainee: Trainee, batches: Sequence[Batch]) -> Lesson:
-        """Draw texts from the model as it is at this step, and weigh their tokens by what they gained."""
+        """Of captions draw texts from the model as it is at this step, and weigh their tokens by what they gained."""
+        described = [batch for batch in batches if only_captions(batch)]
+        asked = [batch for batch in batches if not only_captions(batch)]
+        parts = [] if not asked else list(captions(trainee, asked).parts)
+        if not described:
+            return Lesson(parts)
+        rewarded, numbers = self.rewarded(trainee, described)
+        if share := self.config.captions:
+            rewarded = [scaled(part, 1 - share) for part in rewarded]
+            parts += [scaled(part, share) for part in captions(trainee, described).parts]
+        return Lesson([*rewarded, *parts], numbers)
+
+    def rewarded(
+        self, trainee: Trainee, batches: Sequence[Batch]
+    ) -> tuple[list[Weighed], tuple[tuple[str, float], ...]]:
+        """Samples of the batches' media, weighed, and what they earned on average beside what was to be expected."""
         model = trainee.plain(mean=False)
         (media,) = trainee.world.sum(sum(batch.media for batch in batches))
         bf16 = trainee.run.precision == "bf16"
@@ -66,20 +82,13 @@ class SelfCritical:
             earned += float(rewards_BK.mean(1).sum())
             expected += float(baseline_BK.mean(1).sum())
         earned, expected = trainee.world.sum(earned, expected)
-        if self.config.captions:
-            parts = [
-                *(scaled(part, 1 - self.config.captions) for part in parts),
-                *(scaled(part, self.config.captions) for part in captions(trainee, batches).parts),
-            ]
-        return Lesson(parts, (("reward", earned / media), ("baseline", expected / media)))
+        return parts, (("reward", earned / media), ("baseline", expected / media))
 
     @torch.no_grad()
     def draw(
         self, model: GitModel, batch: Batch, device: torch.device, bf16: bool
     ) -> tuple[list[list[Hypothesis]], list[Hypothesis]]:
-        """K samples of each picture, and its greedy text where that is the baseline. Raises `ConfigError`."""
-        if not bool(batch.need_predict_BKT[:, 0, 1].all()):
-            raise ConfigError("scst: a stream has questions, but self-critical training learns captions")
+        """K samples of each picture, and its greedy text where that is the baseline."""
         prompts = [Prompt(medium, self.tokenizer.prompt("")) for medium in range(batch.media)]
         limit, temperature = self.config.max_new_tokens, self.config.temperature
         sampling = DecodeOptions(beams=1, temperature=temperature, results=self.config.samples, max_new_tokens=limit)
@@ -114,3 +123,8 @@ class SelfCritical:
         if self.config.baseline == "greedy":
             return self._rewards(batch, [[text] for text in greedy]).expand_as(rewards_BK)
         return (rewards_BK.sum(1, keepdim=True) - rewards_BK) / (rewards_BK.shape[1] - 1)
+
+
+def only_captions(batch: Batch) -> bool:
+    """Whether every text is to be said as a whole: of a question the first token after [CLS] is not learnt."""
+    return bool(batch.need_predict_BKT[:, 0, 1].all())
