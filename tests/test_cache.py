@@ -100,7 +100,8 @@ def test_reorder_moves_repeats_and_drops_rows() -> None:
     append(cache, 3, [3, 1, 2])
     moved = cache.reorder([2, 1, 1, 2])
     assert moved.media_R == [2, 1, 1, 2] and moved.lengths_R.tolist() == [2, 1, 1, 2] and moved.longest == 2
-    assert torch.equal(moved.text_keys, cache.text_keys[:, [2, 1, 1, 2]])
+    assert torch.equal(moved.text_keys[:, :, :, :2], cache.text_keys[:, [2, 1, 1, 2], :, :2])
+    assert not moved.text_keys[:, :, :, 2:].any(), "behind the text is nothing"
     even = cache.reorder(torch.tensor([1, 1]))
     assert even.even and even.longest == 1
     append(moved, 1, start=70)
@@ -126,6 +127,51 @@ def test_reorder_twice_is_reorder_once() -> None:
     twice, once = cache.reorder([3, 1, 0]).reorder([2, 0]), cache.reorder([0, 3])
     assert torch.equal(twice.visual_keys[:, twice.media_R], once.visual_keys[:, once.media_R])
     assert torch.equal(twice.text_values, once.text_values)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data(), st.lists(st.integers(1, 4), min_size=3, max_size=5))
+def test_reorder_into_a_spare_equals_reorder_into_new_memory(data: st.DataObject, lengths: list[int]) -> None:
+    """A search of several steps that takes turns between two pieces of memory, beside its slow twin."""
+    reused = empty_cache().rows([row % 3 for row in range(len(lengths))], capacity=12)
+    plain = empty_cache().rows(reused.media_R, capacity=12)
+    spare: KVCache | None = None
+    for start in range(4):
+        for cache in (reused, plain):
+            append(cache, 1 if start else max(lengths), None if start else lengths, start=10 * start)
+        order = data.draw(st.lists(st.integers(0, plain.num_rows - 1), min_size=1, max_size=6))
+        following = reused.reorder(order, spare)
+        if following is not reused:
+            reused, spare = following, reused
+        plain = plain.reorder(order)
+        assert reused.media_R == plain.media_R and torch.equal(reused.lengths_R, plain.lengths_R)
+        # Equal behind the text too: nothing that another row left there may be read.
+        assert torch.equal(reused.text_keys, plain.text_keys)
+        assert torch.equal(reused.text_values, plain.text_values)
+
+
+def test_a_spare_is_used_where_it_is_large_enough() -> None:
+    def rows(count: int, capacity: int = 4) -> KVCache:
+        cache = empty_cache().rows([0] * count, capacity)
+        append(cache, 3)
+        return cache
+
+    spare = rows(3)
+    assert rows(3).reorder([2, 0, 1], spare).text_keys.data_ptr() == spare.text_keys.data_ptr()
+    assert rows(3).reorder([2, 0], spare).text_values.data_ptr() == spare.text_values.data_ptr()
+    assert rows(3).reorder([2, 0, 1, 1], spare).text_keys.data_ptr() != spare.text_keys.data_ptr()
+    assert rows(3, capacity=5).reorder([2, 0, 1], spare).capacity == 5
+    with pytest.raises(AssertionError, match="no spare of its own"):
+        spare.reorder([2, 0, 1], spare)
+
+
+def test_what_a_broken_row_left_in_a_spare_is_gone() -> None:
+    spare, cache = (empty_cache().rows([0, 1], capacity=6) for _ in range(2))
+    append(spare, 5, [5, 5])
+    spare.text_keys[:, 1, :, :5] = spare.text_values[:, 1, :, :5] = float("nan")
+    append(cache, 3, [1, 3])
+    moved = cache.reorder([1, 0], spare)
+    assert moved.text_keys.isfinite().all() and moved.text_values.isfinite().all()
 
 
 def test_full_rows_are_our_mistake() -> None:

@@ -216,7 +216,10 @@ def test_the_row_of_a_failure_is_one_line(captioner: Captioner) -> None:
 
 @pytest.mark.parametrize(
     ("preset", "beams", "expected"),
-    [("git-base", 1, 32), ("git-base", 4, 8), ("git-base-vqav2", 1, 8), ("git-large-textvqa", 1, 7)],
+    [
+        *(("git-base", 1, 32), ("git-base", 4, 32), ("git-base", 8, 16), ("git-base", 32, 8), ("git-base", 64, 5)),
+        *(("git-base-vqav2", 1, 8), ("git-large-textvqa", 1, 7)),
+    ],
 )
 def test_the_size_of_a_pass_follows_from_what_a_medium_needs(preset: str, beams: int, expected: int) -> None:
     stand_in = SimpleNamespace(config=PRESETS[preset].model, model=torch.nn.Linear(1, 1))

@@ -34,7 +34,7 @@ class TableCache:
     def rows(self, media_R: Sequence[int], capacity: int) -> TableCache:
         return TableCache(self.media, [(self.media[index], ()) for index in media_R], capacity)
 
-    def reorder(self, rows_R: Sequence[int]) -> TableCache:
+    def reorder(self, rows_R: Sequence[int], spare: TableCache | None = None) -> TableCache:
         if list(rows_R) == list(range(len(self.texts))):
             return self
         return TableCache(self.media, [self.texts[row] for row in rows_R], self.capacity)

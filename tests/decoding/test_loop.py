@@ -7,6 +7,7 @@ import random
 import pytest
 import torch
 
+from pixtell.cache import KVCache
 from pixtell.config import ClipVitConfig, DecodeOptions, ModelConfig, TextConfig
 from pixtell.decoding import Prompt, generate, stream
 from pixtell.errors import ConfigError
@@ -74,6 +75,24 @@ def test_beams_of_the_real_model_equal_the_slow_twin_without_a_cache(real: tuple
         twin = authors_beam(logprobs_after, prompt.ids, beams=4, penalty=0.6, max_new_tokens=9, sep_id=SEP, results=2)
         assert [text.ids for text in texts] == [ids for _, ids in twin]
         assert [text.score for text in texts] == pytest.approx([score for score, _ in twin], abs=1e-4)
+
+
+def test_beams_take_turns_between_two_pieces_of_memory(
+    real: tuple[GitModel, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, visual_BPD = real
+    places: list[int] = []
+    reorder = KVCache.reorder
+
+    def noted(self: KVCache, rows_R: list[int], spare: KVCache | None = None) -> KVCache:
+        cache = reorder(self, rows_R, spare)
+        places.append(cache.text_keys.data_ptr())
+        return cache
+
+    monkeypatch.setattr(KVCache, "reorder", noted)
+    generate(model, model.prefill(visual_BPD), mixed_prompts(), DecodeOptions(min_new_tokens=9, max_new_tokens=9))
+    # The prompts' own rows are too few for their beams, so two more pieces are made, and no third.
+    assert len(places) == 9 and len(set(places)) == 2
 
 
 def test_the_cache_of_the_media_is_not_changed(real: tuple[GitModel, torch.Tensor]) -> None:

@@ -60,7 +60,7 @@ def test_few_caches_are_alive_at_once() -> None:
         def rows(self, media_R: list[int], capacity: int) -> TableCache:
             return Counted(self.media, [(self.media[index], ()) for index in media_R], capacity)
 
-        def reorder(self, rows_R: list[int]) -> TableCache:
+        def reorder(self, rows_R: list[int], spare: TableCache | None = None) -> TableCache:
             return Counted(self.media, [self.texts[row] for row in rows_R], self.capacity)
 
     model = TableModel(3, VOCAB)

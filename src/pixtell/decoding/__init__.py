@@ -3,6 +3,7 @@
     loop.py         generate, stream: logits -> filters -> strategy -> reorder -> step, until no row is left
     strategies.py   what a search is; greedy and sampling
     beams.py        beam search by the authors' rules or those of `transformers`
+    largest.py      the few largest of a vocabulary of numbers
     filters.py      minimum length, banned phrases, n-grams, a trie of allowed texts
     scoring.py      exact log-probabilities of thousands of given texts
 

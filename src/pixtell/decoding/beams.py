@@ -20,6 +20,7 @@ import torch
 
 from pixtell.config import DecodeOptions
 from pixtell.decoding.filters import FORBIDDEN
+from pixtell.decoding.largest import largest
 from pixtell.decoding.strategies import Hypothesis, Row, Scores, Search
 
 
@@ -90,7 +91,7 @@ class Beam:
         if self.rules.renormalise and scores.allowed_RV is not scores.model_RV:
             normalised_RV = scores.allowed_RV.log_softmax(dim=-1)
         # The best 2K of a prompt are among the best 2K of each of its rows: the large part is one top-k over rows.
-        step_RC, token_RC = normalised_RV.topk(min(2 * self.rules.width, normalised_RV.shape[-1]), dim=-1)
+        step_RC, token_RC = largest(normalised_RV, min(2 * self.rules.width, normalised_RV.shape[-1]))
         total_R1 = torch.tensor([[row.total] for row in rows], device=device, dtype=torch.float32)
         total_RC = torch.where(step_RC > FORBIDDEN, step_RC + total_R1, FORBIDDEN)
         logprob_RC = scores.model_RV.gather(1, token_RC)

@@ -111,6 +111,7 @@ def _turns(
     live = [row for search in searches for row in search.rows]
     capacity = max(len(prompt.ids) for prompt in prompts) + options.max_new_tokens
     rows = cache.rows([prompt.media for prompt in prompts], capacity)
+    spare: KVCache | None = None
     logits_RV = model.step(*_pad_right(prompts, rows, model.config.text.pad_id))
     while True:
         logprobs_RV = logits_RV.float().log_softmax(dim=-1)
@@ -120,7 +121,9 @@ def _turns(
         live = [row for search in searches for row in search.rows]
         if not live:
             return
-        rows = rows.reorder([row.parent for row in live])
+        following = rows.reorder([row.parent for row in live], spare)
+        if following is not rows:
+            rows, spare = following, rows  # the next reorder writes where this one read
         logits_RV = model.step(torch.tensor([[row.ids[-1]] for row in live], device=rows.lengths_R.device), rows)
 
 

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from pixtell.config import DecodeOptions
 from pixtell.decoding.filters import FORBIDDEN
+from pixtell.decoding.largest import first_largest
 
 # Dividing by less would overflow float32; so cold a sample is greedy anyway.
 COLDEST = 1e-6
@@ -108,7 +109,8 @@ class Greedy:
 
     def advance(self, searches: Sequence[Search], scores: Scores) -> list[Search]:
         rows = [row for search in searches for row in search.rows]
-        allowed_R, token_R = scores.allowed_RV.max(dim=-1)
+        token_R = first_largest(scores.allowed_RV)
+        allowed_R = scores.allowed_RV.gather(1, token_R[:, None])[:, 0]
         picks = _fetch_picks(scores.model_RV, allowed_R, token_R)
         return _share_out(searches, [_take(row, i, picks[i], self) for i, row in enumerate(rows)])
 
