@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import struct
 import warnings
 from typing import Any
@@ -14,7 +15,7 @@ from PIL import Image
 
 from pixtell.errors import InputError
 from pixtell.look import Look
-from pixtell.photo import read_photo, to_rgb, upright_rgb
+from pixtell.photo import Kind, read_photo, to_rgb, upright_rgb
 
 LOOK = Look("photo")
 
@@ -73,11 +74,25 @@ def test_floats_are_scaled_by_the_range_they_are_in(values: list[float], expecte
     assert [to_rgb(picture, LOOK).getpixel((x, 0))[0] for x in range(3)] == expected
 
 
-def test_the_answer_is_always_a_new_picture() -> None:
+def test_a_picture_is_copied_unless_it_is_our_own() -> None:
+    """Ours, where it is right already, need not be; a caller's must, whatever is then done to it."""
     picture = odd.quadrants()
-    for made in (to_rgb(picture, LOOK), upright_rgb(picture, LOOK)):
-        made.putpixel((0, 0), (1, 2, 3))
-        assert picture.getpixel((0, 0)) == (255, 0, 0)
+    assert to_rgb(picture, LOOK) is upright_rgb(picture, LOOK, own=True) is picture
+    upright_rgb(picture, LOOK).putpixel((0, 0), (1, 2, 3))
+    assert picture.getpixel((0, 0)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
+def test_a_photo_stands_alone_when_its_file_is_closed(kind: Kind) -> None:
+    """It is the decoder's picture itself, and no longer needs the decoder, here or in another process."""
+    file = io.BytesIO()
+    odd.quadrants().save(file, kind)
+    file.seek(0)
+    [frame], _ = read_photo(file, kind, LOOK)
+    file.close()
+    for one in (frame, pickle.loads(pickle.dumps(frame)), frame.copy()):
+        one.load()
+        assert (one.mode, one.size, odd.read_quadrants(one)) == ("RGB", odd.SIZE, "RGBW")
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "AVIF"])

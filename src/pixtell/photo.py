@@ -38,6 +38,7 @@ _PLUGINS = {
     "AVIF": "AvifImagePlugin",
 }
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")  # a TIFF of many pages is a document, and its first page counts
+_FREE = ("JPEG", "PNG", "BMP")  # decoded, their pictures hold no more than pixels; others keep decoders, or turn
 _UNTIMED_MS = 100  # how long browsers show a frame whose duration is 0 or absent
 
 # What decoders raise on damaged data; only their calls, and none of ours that could fail, stand where these are caught.
@@ -78,11 +79,15 @@ def read_photo(file: IO[bytes], kind: Kind, look: Look) -> tuple[list[Image.Imag
             if len(durations) > 1:
                 return _animation(image, durations, look)
             image.seek(_first(image))
-        return [upright_rgb(image, look)], [0.0]
+        return [upright_rgb(image, look, own=kind in _FREE)], [0.0]
 
 
-def upright_rgb(image: Image.Image, look: Look) -> Image.Image:
-    """Decode `image` and return it as a new RGB picture, turned as its EXIF says when `look.upright`."""
+def upright_rgb(image: Image.Image, look: Look, *, own: bool = False) -> Image.Image:
+    """Decode `image` and return it as a new RGB picture, turned as its EXIF says when `look.upright`.
+
+    `own` says that nobody else has `image`: where nothing is to be changed, it is returned itself. (A copy's memory,
+    fresh from the system, would cost as much as the decoding.)
+    """
     # Loading a TIFF warns of damaged tags; and it turns it, whatever the caller wants, and removes the tag.
     tiff_tags = getattr(image, "tag_v2", None)
     turned = tiff_tags.get(_ORIENTATION, 1) if tiff_tags else 1
@@ -91,17 +96,20 @@ def upright_rgb(image: Image.Image, look: Look) -> Image.Image:
     # Only now: asking for a PNG's EXIF loads it, and a second load after a failed one would pass and give black.
     turn = _TURNS.get(_orientation(image)) if look.upright else _BACK.get(turned)
     rgb = to_rgb(image, look)
-    return rgb.transpose(turn) if turn is not None else rgb
+    if turn is not None:
+        return rgb.transpose(turn)
+    return rgb if own or rgb is not image else image.copy()
 
 
 def to_rgb(image: Image.Image, look: Look) -> Image.Image:
-    """A new RGB picture of the same size from one in any of Pillow's modes; transparency lies over white."""
+    """The RGB picture of the same size of one in any of Pillow's modes, `image` itself if it is one; transparency lies
+    over white."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         image = _grey_8_bits(image)
     elif image.mode == "LAB":
         image = _lab_to_rgb(image, look)
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     if image.mode == "La":
         image = image.convert("LA")
     rgba = image.convert("RGBA")
