@@ -20,6 +20,8 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
+from pixtell.data.memory import keep_freed_memory
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -88,6 +90,7 @@ def begin_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         os.nice(1)  # a model that waits for its share of a core costs more than a picture that comes later
+    keep_freed_memory()
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 
