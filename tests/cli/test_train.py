@@ -79,6 +79,28 @@ def test_evaluations_have_cider_and_samples_are_rewarded_by_it(run: Run, run_fil
     assert run("train", run_file, folder, *(w for s in settings for w in ("--set", s)), "--resume").code == 0
 
 
+def test_stages_are_one_command(run: Run, run_file: Path) -> None:
+    folder = run_file.parent / "run"
+    stages = "[[then]]\nsteps = 1\nscst = {samples = 2, max_new_tokens = 4}\n"
+    run_file.write_text(RUN_FILE.replace("every = 1,", "every = 1, before = true,") + stages)
+    told = run("train", run_file, "--dry-run")
+    assert [line for line in told.lines if line.startswith(("stage", "length"))] == [
+        "stage    1 of 2",
+        "length   2 steps, epochs of the data: 1.0",
+        "stage    2 of 2",
+        "length   1 steps, epochs of the data: 0.5",
+    ]
+    outcome = run("train", run_file, folder)
+    assert outcome.code == 0, outcome.err
+    *_, first, second, last = outcome.err.splitlines()
+    assert "stage 1 of 2, CIDEr: " in first and "stage 2 of 2, CIDEr: " in second
+    assert f"{folder / 'model'}: the finished model" in last
+    again = run("train", run_file, folder, "--resume")
+    assert again.code == 0 and "stage 2 of 2: finished before" in again.err
+    refused = run("train", run_file, folder, "--set", "then.0.optim.lr=-1")
+    assert refused.code == 2 and "then.0.optim.lr: input should be greater than or equal to 0" in refused.err
+
+
 @pytest.fixture
 def photos(run_file: Path) -> Path:
     """A folder of drawings with texts, beside the tiny model `start`."""

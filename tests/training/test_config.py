@@ -61,6 +61,15 @@ def test_what_can(changes: dict[str, object]) -> None:
     assert problems(**changes) == []
 
 
+def test_what_another_run_was_given_may_say_nothing() -> None:
+    changes: dict[str, object] = {
+        "scst": {}, "lora": {}, "frozen": ["vision"], "optim": {"label_smoothing": 0.1, "encoder_blocks": 2}
+    }  # fmt: skip
+    assert len(problems(**changes)) == 3
+    names = ["frozen", "optim.label_smoothing", "optim.encoder_blocks"]
+    assert contradictions(run_of(**changes), inherited=names) == []
+
+
 def test_a_run_is_closed_and_frozen() -> None:
     run = run_of()
     with pytest.raises(ValueError, match="frozen"):
@@ -74,6 +83,12 @@ def test_a_resumed_run_may_change_what_does_not_decide_the_weights() -> None:
     for change in ({"seed": 1}, {"steps": 7}, {"optim": {"lr": 1.0}}, {"precision": "fp32"}, {"frozen": ["vision"]}):
         assert one.deciding() != run_of(**change).deciding()
     assert one.deciding() != run_of(validation={"held_out": 3}).deciding(), "what is not learnt decides, too"
+
+
+def test_states_from_before_a_setting_was_know_their_run() -> None:
+    assert [name for name in run_of().deciding() if name.endswith("ask")] == []
+    asked = run_of(streams=[{"data": "unused", "media": 2}, {"data": "x", "ask": True}]).deciding()
+    assert [name for name in asked if name.endswith("ask")] == ["streams.1.ask"]
 
 
 def test_settings_have_dotted_names() -> None:

@@ -8,16 +8,16 @@ import pytest
 
 from pixtell.errors import ConfigError, InputError
 from pixtell.training.dry_run import dry_run
-from pixtell.training.run_file import load_run
+from pixtell.training.run_file import load_stages
 
-from .tiny_runs import fresh_model, workplace
+from .tiny_runs import RUN_FILE, fresh_model, workplace
 
 
-def lines_of(folder: Path, *overrides: str) -> dict[str, list[str]]:
-    path = workplace(folder, steps=12)
+def lines_of(folder: Path, *overrides: str, more: str = "") -> dict[str, list[str]]:
+    path = workplace(folder, steps=12, text=RUN_FILE + more)
     before = sorted(folder.rglob("*"))
     found: dict[str, list[str]] = {}
-    for line in dry_run(load_run(path, overrides), path, lambda _: None):
+    for line in dry_run(load_stages(path, overrides), path, lambda _: None):
         name, _, rest = line.partition(" ")
         found.setdefault(name, []).append(rest.strip())
     assert sorted(folder.rglob("*")) == before
@@ -49,8 +49,21 @@ def test_what_is_held_out_and_what_is_lacking(tmp_path: Path) -> None:
     assert "nothing to look at on the way (validation)" in lines_of(tmp_path, "validation={}")["data"]
 
 
+def test_each_stage_is_told(tmp_path: Path) -> None:
+    """The second has a third frame, and begins from a model that the adapters of the first are no part of."""
+    more = "[lora]\nrank = 2\n[[then]]\nsteps = 3\nstart.frames = 3\nlora.rank = 1\n"
+    more += "[[then.streams]]\ndata = 'data/questions.tar'\nmedia = 2\n"
+    lines = lines_of(tmp_path, more=more)
+    assert lines["stage"] == ["1 of 2", "2 of 2"]
+    assert lines["length"][0].startswith("12 steps") and lines["length"][1] == "3 steps, epochs of the data: 1.5"
+    assert len(lines["model"]) == len(lines["memory"]) == len(lines["time"]) == 2
+    assert lines["data"][-1] == "questions: 4 rows with 4 texts, 2 rows a batch" and len(lines["data"]) == 4
+
+
 def test_what_would_stop_the_run_stops_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="CIDEr is wired by the command"):
         lines_of(tmp_path, "scst.samples=2")
     with pytest.raises(InputError, match=r"none\.tar"):
         lines_of(tmp_path, "validation.questions=data/none.tar")
+    with pytest.raises(InputError, match=r"none\.tar"):
+        lines_of(tmp_path, more="[[then]]\nvalidation.questions = 'data/none.tar'\n")

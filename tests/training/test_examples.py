@@ -11,15 +11,17 @@ from tiny_data import captions_tar, questions_tar
 
 from pixtell.training.dry_run import dry_run
 from pixtell.training.run import Judges, run_training
-from pixtell.training.run_file import load_run
+from pixtell.training.run_file import load_stages
 from pixtell.training.scst import Reward, Said
+from pixtell.training.stages import stages_in
+from pixtell.training.state import found_states
 
 from .tiny_clip import tiny_clip
 from .tiny_runs import quiet, workplace
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PUBLISHED = sorted(EXAMPLES.glob("git-*.toml"), key=lambda path: path.name)
-TASKS = "pretraining coco coco-scst textcaps vqav2 textvqa vatex msrvtt msrvtt-qa msvd-qa imagenet scene-text"
+TASKS = "pretraining coco textcaps vqav2 textvqa vatex msrvtt msrvtt-qa msvd-qa imagenet scene-text"
 # Lines of a run file, and what stands in their place where everything is tiny.
 TINY = {
     r"^epochs = .*": "steps = 3",
@@ -63,12 +65,12 @@ def test_the_head_says_command_data_cost_and_published_result(path: Path) -> Non
     head = path.read_text(encoding="utf-8").partition("\n\n")[0]
     assert f"#   pixtell train examples/{path.name} runs/{path.stem}\n" in head
     assert [word for word in ("Data", "Cost", "Published") if f"\n# {word}: " not in head] == []
-    load_run(path)
+    load_stages(path)
 
 
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: str(path.stem))
 def test_it_runs(path: Path, tiny: Path) -> None:
-    """A dry run, then three steps."""
+    """A dry run, then three steps of each stage."""
     text = path.read_text(encoding="utf-8")
     for pattern, tiny_line in TINY.items():
         text = re.sub(pattern, tiny_line, text, flags=re.MULTILINE)
@@ -79,6 +81,10 @@ def test_it_runs(path: Path, tiny: Path) -> None:
     run_file = tiny / path.name
     run_file.write_text(text, encoding="utf-8")
     judges = Judges(reward=everyone_the_same)
-    assert any(line.startswith("length   3 steps") for line in dry_run(load_run(run_file), run_file, quiet, judges))
+    stages = load_stages(run_file)
+    told = dry_run(stages, run_file, quiet, judges)
+    assert sum(line.startswith("length   3 steps") for line in told) == len(stages)
     assert run_training(run_file, tiny / "run", quiet, judges=judges)
+    states = [found_states(stage.folder)[-1].name for stage in stages_in(tiny / "run", stages)]
+    assert states == ["step-00000003"] * len(stages)
     assert (tiny / "run" / "model" / "model.safetensors").exists()

@@ -8,7 +8,7 @@ import pytest
 
 from pixtell.errors import ConfigError
 from pixtell.training.config import contradictions
-from pixtell.training.run_file import load_run
+from pixtell.training.run_file import load_run, load_stages, parse_stages
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SMALLEST = 'steps = 3\n[[streams]]\ndata = "*.tar"\n'
@@ -29,6 +29,12 @@ def test_the_bundled_models_run_files() -> None:
     ]
     assert run.start.model is None and run.optim.label_smoothing == 0.1
     assert contradictions(load_run(EXAMPLES / "pixtell-mini-questions.toml")) == []
+
+
+def test_the_run_files_in_the_docs() -> None:
+    page = (EXAMPLES.parent / "docs" / "training.md").read_text(encoding="utf-8")
+    texts = [block.partition("```")[0] for block in page.split("```toml\n")[1:]]
+    assert [len(parse_stages(text, "docs/training.md")) for text in texts] == [1, 2]
 
 
 def test_everything_wrong_is_listed_at_once(tmp_path: Path) -> None:
@@ -83,6 +89,87 @@ def test_everything_wrong_is_listed_at_once(tmp_path: Path) -> None:
 def test_other_mistakes(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         load_run(run_file(tmp_path, text))
+
+
+STAGES = """
+epochs = 2
+start.model = "git-base"
+start.dropout = 0.2
+[[streams]]
+data = "a.tar"
+[[streams]]
+data = "b.tar"
+[optim]
+lr = 1e-3
+betas = [0.8, 0.9]
+label_smoothing = 0.2
+[[then]]
+steps = 7
+optim.lr = 1e-4
+start.attention_dropout = 0.0
+[[then]]
+scst.samples = 3
+[[then.streams]]
+data = "c.tar"
+ask = true
+"""
+
+
+def test_stages_have_what_their_tables_do_not_give_from_the_run(tmp_path: Path) -> None:
+    overrides = ["then.0.optim.warmup=9", "optim.clip_norm=0.5", "seed=4", "then.1.scst.captions=0.25"]
+    first, second, third = load_stages(run_file(tmp_path, STAGES), overrides)
+    assert first == load_run(run_file(tmp_path, STAGES), overrides)
+    assert [(run.steps, run.epochs) for run in (first, second, third)] == [(None, 2), (7, None), (None, 2)]
+    assert [(run.optim.lr, run.optim.warmup) for run in (first, second, third)] == [(1e-3, 500), (1e-4, 9), (1e-3, 500)]
+    for run in (first, second, third):
+        assert (run.seed, run.optim.betas, run.optim.clip_norm) == (4, (0.8, 0.9), 0.5)
+    assert first.start.model == "git-base" and first.start.dropout == 0.2
+    assert second.start.model_dump(exclude_none=True) == {"attention_dropout": 0.0}
+    assert third.start.model_dump(exclude_none=True) == {}
+    assert first.streams == second.streams and [(s.data, s.ask) for s in third.streams] == [("c.tar", True)]
+    assert first.scst is second.scst is None and third.scst is not None and third.scst.captions == 0.25
+
+
+def test_everything_wrong_with_stages_is_listed_with_the_rest(tmp_path: Path) -> None:
+    text = """
+    steps = 3
+    sede = 3
+    [[streams]]
+    data = "a.tar"
+    media = 0
+    [optim]
+    encoder_blocks = 3
+    [[then]]
+    steps = 4
+    epochs = 5
+    frozen = ["vision"]
+    start.model = "git-base"
+    start.layers = 3
+    optim.lr = -1
+    [[then]]
+    lora.rank = 0
+    optim.encoder_blocks = 2
+    streams = [{data = "a.tar", texts = 0}]
+    [[then.then]]
+    steps = 3
+    """
+    with pytest.raises(ConfigError) as caught:
+        load_stages(run_file(tmp_path, text), ["then.2.steps=3", "then.1.log.every=0"])
+    lines = str(caught.value).splitlines()
+    assert [line.removeprefix("  - ").partition(": ")[0] for line in lines[1:]] == [
+        "--set then.2.steps=3", "streams.0.media", "sede",
+        "then.0.start.model", "then.0.start.layers", "then.0.optim.lr", "then.0.steps, epochs",
+        "then.1.streams.0.texts", "then.1.lora.rank", "then.1.log.every", "then.1.then",
+        "then.1.lora",
+    ]  # fmt: skip
+    told = "a stage begins from the model of the one before it; its start may give size, fit, max_size, frames, dropout"
+    assert any(told in line for line in lines)
+
+
+@pytest.mark.parametrize("then", ["then = 3", "then = [3]", "[then]\nsteps = 4"])
+def test_stages_are_tables(tmp_path: Path, then: str) -> None:
+    with pytest.raises(ConfigError, match=r"then: further stages are tables under the heading \[\[then\]\], got"):
+        load_stages(run_file(tmp_path, f'steps = 3\nstreams = [{{data = "*.tar"}}]\n{then}\n'))
 
 
 def test_files_that_are_no_run_file(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """`pixtell train`: better weights, as a run file says.
 
-In: a run file in TOML and a folder. Out: states, log and the finished model in that folder. What only a command can
-bring together is wired here: the trainer's rewards and scores are CIDEr-D, as the evaluator has it.
+In: a run file in TOML and a folder. Out: states, log and the finished model in that folder; of several stages each has
+a folder in it. What only a command can bring together is wired here: the trainer's rewards and scores are CIDEr-D, as
+the evaluator has it.
 
 The surprising thing: the end of a text is a word of it, "<eos>", when texts are rewarded (authors' `decoder.py`), or
 texts that never end would be rewarded like whole ones.
@@ -94,9 +95,9 @@ def train(
     if data:
         return _train_on(data, model or BUNDLED, Path(output or ""), overrides or [], resume, dry_run)
     if dry_run:
-        from pixtell.training.run_file import load_run
+        from pixtell.training.run_file import load_stages
 
-        return _tell(load_run(Path(run or ""), overrides or []), Path(run or ""))
+        return _tell(load_stages(Path(run or ""), overrides or []), Path(run or ""))
     return _train(Path(run or ""), Path(folder or ""), overrides or [], resume)
 
 
@@ -123,7 +124,7 @@ def _train_on(data: list[str], model: str, folder: Path, overrides: Sequence[str
     """Train with settings made for the data, which are kept in the folder; those that are there already stay."""
     from pixtell.training.dist import joined
     from pixtell.training.recipe import compare, keep, recipe
-    from pixtell.training.run_file import load_run, parse_run
+    from pixtell.training.run_file import load_run, load_stages, parse_stages
 
     path = folder / RUN_FILE
     if os.environ.get("WORLD_SIZE", "1") != "1":
@@ -136,13 +137,13 @@ def _train_on(data: list[str], model: str, folder: Path, overrides: Sequence[str
     if path.exists():
         compare(load_run(path), data, model, path)
         if dry_run:
-            return _tell(load_run(path, overrides), path)
+            return _tell(load_stages(path, overrides), path)
     else:
         with joined(say) as world:
             text = recipe(data, model, folder, world.device)
-        run = parse_run(text, str(path), overrides)
+        runs = parse_stages(text, str(path), overrides)
         if dry_run:
-            return _tell(run, path)
+            return _tell(runs, path)
         keep(text, path)
     say(f"{path}: the settings")
     return _train(path, folder, overrides, resume)
@@ -151,23 +152,25 @@ def _train_on(data: list[str], model: str, folder: Path, overrides: Sequence[str
 def _train(run_file: Path, folder: Path, overrides: Sequence[str], resume: bool) -> int:
     from pixtell.training.log import before_and_after
     from pixtell.training.run import Judges, run_training
-    from pixtell.training.run_file import load_run
+    from pixtell.training.run_file import load_stages
+    from pixtell.training.stages import stages_in
 
     judges = Judges(score_by_cider, reward_by_cider)
     finished = run_training(run_file, folder, say, overrides=overrides, resume=resume, judges=judges)
     if finished and os.environ.get("RANK", "0") == "0":  # of several processes one speaks
-        best = load_run(run_file, overrides).validation.keep_best
-        for name, before, after in before_and_after(folder, best):
-            say(f"{name}: {before:.3f} before, {after:.3f} after")
+        for stage in stages_in(folder, load_stages(run_file, overrides)):
+            of_stage = f"{stage.name}, " if stage.name else ""
+            for name, before, after in before_and_after(stage.folder, stage.run.validation.keep_best):
+                say(f"{of_stage}{name}: {before:.3f} before, {after:.3f} after")
         say(f"{folder / 'model'}: the finished model, as in pixtell caption photo.jpg --model {folder / 'model'}")
     return 0 if finished else STOPPED
 
 
-def _tell(run: RunConfig, run_file: Path) -> int:
+def _tell(runs: Sequence[RunConfig], run_file: Path) -> int:
     from pixtell.training.dry_run import dry_run
     from pixtell.training.run import Judges
 
-    for line in dry_run(run, run_file, say, Judges(score_by_cider, reward_by_cider)):
+    for line in dry_run(runs, run_file, say, Judges(score_by_cider, reward_by_cider)):
         print(line)
     return 0
 

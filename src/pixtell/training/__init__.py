@@ -1,7 +1,7 @@
 """Batches -> better weights, by a run file, on one process or many, through any death.
 
 a run file                 recipe.py writes one for who has none; run.py puts a training together from it
-  |  run_file.py · config.py      TOML, overrides, contradictions     -> RunConfig
+  |  run_file.py · config.py      TOML, overrides, contradictions     -> a RunConfig for each stage (stages.py)
   |  start.py (small · clip)      a checkpoint, or published parts    -> GitModel
   |  trainee.py                   optim · freeze · lora · the mean    -> what learns, wrapped by dist.py
   v  loop.py                      look, save, stop, learn, log        -> a better model

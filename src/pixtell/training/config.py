@@ -9,6 +9,7 @@ many, so a run may be stopped on eight GPUs and go on with four.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -51,13 +52,15 @@ class StartConfig(_Closed):
 class StreamConfig(_Closed):
     """One source of batches: `data` are files of one data set, or patterns of them, in any format that is read.
 
-    `pictures` is the folder of what the files only name, `split` chooses from a file that holds several. The rest is
-    told by `pixtell.data.loader.Stream`; defaults are the published ones (git-facts 1.3).
+    `pictures` is the folder of what the files only name, `split` chooses from a file that holds several. `ask` learns
+    questions made from the captions in their place, those that `pixtell data ask` writes. The rest is told by
+    `pixtell.data.loader.Stream`; defaults are the published ones (git-facts 1.3).
     """
 
     data: str | tuple[str, ...]
     pictures: str | None = None
     split: str | None = None
+    ask: bool = False
     weight: Positive = 1
     media: Positive = 32
     texts: Positive = 5
@@ -174,7 +177,7 @@ class ValidationConfig(_Closed):
 
 
 class RunConfig(_Closed):
-    """A whole run, of `steps` steps, or of `epochs` passes over the first stream.
+    """A whole run, of `steps` steps, or of `epochs` passes over the first stream; one stage of a run file with several.
 
     `precision` is that of the matrix products; weights and optimiser are float32 either way. `gradient_checkpointing`
     computes the blocks' insides again in the backward pass instead of keeping them: less memory, a third more time.
@@ -202,6 +205,9 @@ class RunConfig(_Closed):
         """The settings that decide the weights, by dotted name: what a resumed run must share with the state's."""
         undeciding = {"dist", "loading", "saving", "log", "validation"}
         decide = dict(flattened(self.model_dump(mode="json", exclude=undeciding)))
+        for number, stream in enumerate(self.streams):
+            if not stream.ask:  # states from before there was such a setting have none
+                del decide[f"streams.{number}.ask"]
         # Of validation only what is taken away from the training decides anything.
         return decide | ({"validation.held_out": self.validation.held_out} if self.validation.held_out else {})
 
@@ -218,19 +224,20 @@ def flattened(fields: object, name: str = "") -> list[tuple[str, object]]:
     return [leaf for key, value in pairs for leaf in flattened(value, f"{name}.{key}" if name else key)]
 
 
-def contradictions(run: RunConfig) -> list[str]:
-    """What of a run can't hold together, a line each."""
+def contradictions(run: RunConfig, inherited: Collection[str] = ()) -> list[str]:
+    """What of a run can't hold together, a line each; settings `inherited` from another run may say nothing here."""
     found = []
     if (run.steps is None) == (run.epochs is None):
         found.append("steps, epochs: exactly one of them says how long to train")
     found += _about_the_start(run.start)
     vision_frozen = "vision" in run.frozen
     timed = run.optim.frozen_encoder_steps > 0
-    chosen = [name for name in ("frozen_encoder_steps", "encoder_blocks") if name in run.optim.model_fields_set]
+    own = {name for name in run.optim.model_fields_set if f"optim.{name}" not in inherited}
+    chosen = [name for name in ("frozen_encoder_steps", "encoder_blocks") if name in own]
     if vision_frozen and chosen:
         found.append(f"frozen: the whole encoder is, so optim.{', optim.'.join(chosen)} say nothing")
-    if run.lora is not None and (chosen or run.frozen):
-        names = [*(f"optim.{name}" for name in chosen), *(["frozen"] if run.frozen else [])]
+    names = [*(f"optim.{name}" for name in chosen), *(["frozen"] if run.frozen and "frozen" not in inherited else [])]
+    if run.lora is not None and names:
         found.append(f"lora: nothing but its adapters learns, so {', '.join(names)} say nothing")
     if timed and run.dist.strategy == "fsdp2":
         found.append(
@@ -240,7 +247,7 @@ def contradictions(run: RunConfig) -> list[str]:
     if looked.held_out and (looked.captions is not None or looked.questions is not None):
         found.append("validation: held_out is for data without a part to look at; captions or questions name one")
     if run.scst is not None:
-        if "label_smoothing" in run.optim.model_fields_set:
+        if "label_smoothing" in own:
             found.append("optim.label_smoothing: self-critical training (scst) has no labels to smooth")
         if run.scst.baseline == "mean" and run.scst.samples < 2:
             found.append("scst.samples: the mean of the other samples needs at least 2")

@@ -1,18 +1,19 @@
 """A run as it would be, without running it: what learns, how long, how much memory and time, and what data lack.
 
-In: a run. Out: lines for a person; nothing is written. The surprising thing: data are opened and first weights loaded
-as for the run itself, and a few rows make the way through the model and back, so that what would stop the run in its
-first minute stops this.
+In: the runs of a run file. Out: lines for a person; nothing is written. The surprising thing: data are opened and first
+weights loaded as for the run itself, and a few rows make the way through the model and back, so that what would stop
+the run in its first minute stops this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pixtell.checkpoint.state import Checkpoint
 from pixtell.training.config import RunConfig
 from pixtell.training.cost import Cost, cost_of, free_memory
-from pixtell.training.dist import joined
+from pixtell.training.dist import World, joined
 from pixtell.training.log import time_left
 from pixtell.training.loop import steps_of
 from pixtell.training.run import Judges, Parts, objective_of, put_together, rows_to_look_at
@@ -22,23 +23,37 @@ MB, GB = 10**6, 10**9
 NOBODY = Judges()
 
 
-def dry_run(run: RunConfig, run_file: Path, say: Callable[[str], None], judges: Judges = NOBODY) -> tuple[str, ...]:
-    """What the run of this file would be; `say` hears warnings about its data. Raises `PixtellError` as it would."""
+def dry_run(
+    runs: Sequence[RunConfig], run_file: Path, say: Callable[[str], None], judges: Judges = NOBODY
+) -> tuple[str, ...]:
+    """What the runs of this file would be; `say` hears warnings about its data. Raises `PixtellError` as they would."""
+    lines: list[str] = []
+    former = None
     with joined(say) as world:
-        parts = put_together(run, run_file, say)
-        rows_to_look_at(run, run_file, parts, say)  # so that they are opened, too
-        steps = steps_of(run, parts.loader)
-        objective = objective_of(run, parts.loader, judges)
-        cost = cost_of(run, steps, Trainee.of(run, steps, parts.model, world), parts.loader, objective)
-        free = free_memory(world.device)
-    return (
+        for number, run in enumerate(runs, start=1):
+            parts = put_together(run, run_file, say, former)
+            # Of a stage's model only the shape is known before; its first weights stand in for it.
+            former = Checkpoint(parts.model.config, dict(parts.model.state_dict()), parts.vocabulary)
+            lines += [f"stage    {number} of {len(runs)}"] if len(runs) > 1 else []
+            lines += _told(run, run_file, parts, world, say, judges)
+    return tuple(lines)
+
+
+def _told(
+    run: RunConfig, run_file: Path, parts: Parts, world: World, say: Callable[[str], None], judges: Judges
+) -> list[str]:
+    rows_to_look_at(run, run_file, parts.held_out, say)  # so that they are opened, too
+    steps = steps_of(run, parts.loader)
+    objective = objective_of(run, parts.loader, judges)
+    cost = cost_of(run, steps, Trainee.of(run, steps, parts.model, world), parts.loader, objective)
+    return [
         f"model    {_millions(cost.parameters)} parameters: {_millions(cost.trained)} learn, "
         f"{_millions(cost.parameters - cost.trained)} stay as they are",
         *_data(parts, run),
         _length(run, parts, steps),
-        _memory(cost, free),
+        _memory(cost, free_memory(world.device)),
         _time(cost, steps),
-    )
+    ]
 
 
 def _data(parts: Parts, run: RunConfig) -> list[str]:

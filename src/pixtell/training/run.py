@@ -1,22 +1,27 @@
-"""A whole training from a run file: data, first weights, loop, finished model.
+"""A whole training from a run file: data, first weights, loop, finished model; stage after stage.
 
 In: a run file, the run's folder, and what only a command can wire: the judges of captions. Out: FOLDER/model, in our
-own layout and half precision, beside states, log and report. The surprising thing: nothing is said about resuming; a
-run that finds a state of its own in the folder goes on from it. `resume` only insists that there is one.
+own layout and half precision, beside states, log and report, or beside the folders of the stages. The surprising
+thing: nothing is said about resuming; a run that finds a state of its own in the folder goes on from it, and a stage
+that is finished is passed over. `resume` only insists that there is a state.
 """
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from pixtell.checkpoint.convert import save_checkpoint
+from pixtell.checkpoint.convert import build_model, load_checkpoint, save_checkpoint
 from pixtell.checkpoint.state import Checkpoint
 from pixtell.data.dataset import Dataset, open_dataset
 from pixtell.data.loader import Loader, Stream
+from pixtell.data.memory import keep_freed_memory
+from pixtell.data.questions import ask_rows
 from pixtell.data.sources import RowSource
 from pixtell.errors import ConfigError, InputError
 from pixtell.model import GitModel
@@ -27,9 +32,10 @@ from pixtell.training.held_out import hold_out, with_captions, with_questions
 from pixtell.training.loop import steps_of, train
 from pixtell.training.report import FILE as REPORT
 from pixtell.training.report import report_of, write_report
-from pixtell.training.run_file import load_run
+from pixtell.training.run_file import load_stages
 from pixtell.training.scst import Reward, SelfCritical
-from pixtell.training.start import starting_model
+from pixtell.training.stages import MODEL, Stage, stages_in
+from pixtell.training.start import adapted, starting_model
 from pixtell.training.state import found_states
 from pixtell.training.step import Objective, captions
 from pixtell.training.validation import Evaluator, Look, Scorer, answer_evaluator, caption_evaluator
@@ -53,31 +59,76 @@ def run_training(
     judges: Judges = Judges(),
 ) -> bool:
     """Train as `run_file` says; returns whether the run is finished, and not only stopped. Raises `PixtellError`."""
-    run = load_run(run_file, overrides)
-    _judged(run, judges)
-    if resume and not found_states(folder):
+    stages = stages_in(folder, load_stages(run_file, overrides))
+    for stage in stages:
+        _judged(stage.run, judges)
+    if resume and not any(found_states(stage.folder) for stage in stages):
         raise ConfigError(f"{folder}: no state to go on from; leave --resume out to begin")
     with joined(say) as world:
         say_once = say if world.first else _nothing
-        _enough_for(world, run)
-        parts = put_together(run, run_file, say_once)
-        loader, vocabulary = parts.loader, parts.vocabulary
-        rows = rows_to_look_at(run, run_file, parts, say_once)
-        bf16 = run.precision == "bf16"
-        look = Look(loader.tokenizer, loader.pixels, run.validation.limit, say_once, world, bf16)
-        evaluators = evaluators_of(rows, look, judges.score)
-        objective = objective_of(run, loader, judges)
-        trained, step = train(run, folder, parts.model, loader, evaluators, say_once, world, objective)
-        _tell_broken(loader, say_once)
-        finished = step == steps_of(run, loader)
-        if not finished:
-            say_once(f"stopped after step {step}; the same command goes on from there")
-        elif world.first:
-            state = {name: tensor.half() for name, tensor in trained.state_dict().items()}
-            save_checkpoint(Checkpoint(trained.config, state, vocabulary), folder / "model", overwrite=True)
-            report = report_of(run, folder, step, trained, look, rows.captions, rows.questions)
-            write_report(report, folder / REPORT)
-    return finished
+        if world.device.type == "cpu":
+            keep_freed_memory()
+        _enough_for(world, stages)
+        world.of_first(partial(_open_ahead, stages, run_file))
+        former = None
+        for stage in stages:
+            if former is not None:
+                stage = world.of_first(partial(stage.after, former))
+            if stage.name and world.of_first(stage.is_finished):
+                say_once(f"{stage.name}: finished before")
+            elif not _run_stage(stage, former, run_file, say_once, world, judges):
+                return False
+            former = stage
+        if len(stages) > 1:
+            world.of_first(partial(_publish, stages[-1], folder / MODEL))
+    return True
+
+
+def _run_stage(
+    stage: Stage, former: Stage | None, run_file: Path, say: Callable[[str], None], world: World, judges: Judges
+) -> bool:
+    """Train one stage, from the model of the `former` one if there is one; returns whether it is finished."""
+    run = stage.run
+    if stage.name:
+        say(stage.name)
+    gc.collect()  # what the stage before has left, or two models and two optimisers would share a GPU's memory
+    parts = put_together(run, run_file, say, None if former is None else load_checkpoint(former.model))
+    loader, vocabulary = parts.loader, parts.vocabulary
+    rows = rows_to_look_at(run, run_file, parts.held_out, say)
+    look = Look(loader.tokenizer, loader.pixels, run.validation.limit, say, world, run.precision == "bf16")
+    evaluators = evaluators_of(rows, look, judges.score)
+    objective = objective_of(run, loader, judges)
+    trained, step = train(run, stage.folder, parts.model, loader, evaluators, say, world, objective)
+    _tell_broken(loader, say)
+    if step != steps_of(run, loader):
+        say(f"stopped after step {step}; the same command goes on from there")
+        return False
+
+    def finish() -> None:
+        state = {name: tensor.half() for name, tensor in trained.state_dict().items()}
+        save_checkpoint(Checkpoint(trained.config, state, vocabulary), stage.model, overwrite=True)
+        report = report_of(run, stage.folder, step, trained, look, rows.captions, rows.questions)
+        write_report(report, stage.folder / REPORT)
+        if stage.name:
+            stage.finish(step)
+
+    world.of_first(finish)
+    return True
+
+
+def _open_ahead(stages: Sequence[Stage], run_file: Path) -> None:
+    """Open the data of later stages that have never run, so that they lack nothing when their hour comes."""
+    opened = [(stages[0].run.streams, stages[0].run.validation)]
+    for stage in stages[1:]:
+        run = stage.run
+        if not found_states(stage.folder) and (run.streams, run.validation) not in opened:
+            opened.append((run.streams, run.validation))
+            rows_to_look_at(run, run_file, open_streams(run, run_file, _nothing)[1], _nothing)
+
+
+def _publish(last: Stage, target: Path) -> None:
+    """Write the model of the last stage where that of a run is looked for, whole or not at all."""
+    save_checkpoint(load_checkpoint(last.model), target, overwrite=True)
 
 
 def _nothing(_: str) -> None:
@@ -102,19 +153,33 @@ class Rows:
     questions: tuple[RowSource, ...]
 
 
-def put_together(run: RunConfig, run_file: Path, say: Callable[[str], None]) -> Parts:
-    """Open the data and load the first weights; nothing is written. Raises `PixtellError`."""
-    limit = run.loading.max_broken
-    datasets = [open_data(stream.data, run_file, say, limit, stream) for stream in run.streams]
+def put_together(run: RunConfig, run_file: Path, say: Callable[[str], None], former: Checkpoint | None = None) -> Parts:
+    """Open the data and load the first weights, those of the `former` stage's model if there is one.
+
+    Nothing is written. Raises `PixtellError`.
+    """
+    streams, held_out = open_streams(run, run_file, say)
+    torch.manual_seed(run.seed)
+    if former is None:
+        texts = [pair for stream in streams for pair in stream.source.texts()]
+        model, vocabulary = starting_model(run.start, texts, run_file.parent)
+    else:
+        model, vocabulary = (
+            adapted(build_model(former).requires_grad_(True), run.start, "the stage before"),
+            former.vocab,
+        )
+    loader = Loader(streams, Tokenizer(vocabulary), model.config.pixels, run.seed, max_broken=run.loading.max_broken)
+    return Parts(model, vocabulary, loader, held_out)
+
+
+def open_streams(run: RunConfig, run_file: Path, say: Callable[[str], None]) -> tuple[list[Stream], Dataset | None]:
+    """What is learnt, and what is held out. Raises `InputError`, `ConfigError`."""
+    datasets = [open_data(stream.data, run_file, say, run.loading.max_broken, stream) for stream in run.streams]
     held_out = None
     if run.validation.held_out:
         datasets, held_out = hold_out(datasets, run.validation.held_out)
     streams = [_stream(config, RowSource(data)) for config, data in zip(run.streams, datasets, strict=True)]
-    torch.manual_seed(run.seed)
-    texts = [pair for stream in streams for pair in stream.source.texts()]
-    model, vocabulary = starting_model(run.start, texts, run_file.parent)
-    loader = Loader(streams, Tokenizer(vocabulary), model.config.pixels, run.seed, max_broken=limit)
-    return Parts(model, vocabulary, loader, held_out)
+    return streams, held_out
 
 
 def open_data(
@@ -139,28 +204,48 @@ def open_data(
         if len(dataset.problems) > limit:
             raise InputError(first.code, f"{told} ({limit} is the limit: loading.max_broken)")
         say(f"warning: {told}")
-    return dataset
+    return _asked(dataset) if config is not None and config.ask else dataset
+
+
+def _asked(dataset: Dataset) -> Dataset:
+    """The data set with questions in the place of its captions, as `pixtell data ask` writes it."""
+    if not any(row.captions for row in dataset.rows):
+        raise InputError(
+            "empty",
+            f"{dataset.name}: none of its {len(dataset.rows):,} rows has captions to make questions from (ask = true)",
+        )
+    try:
+        rows = ask_rows(dataset.rows).learnt
+    except InputError as error:
+        raise InputError(error.code, f"{dataset.name}: {error}") from None
+    return Dataset(f"{dataset.name} asked", rows)
 
 
 def _stream(config: StreamConfig, source: RowSource) -> Stream:
-    return Stream(source, **config.model_dump(exclude={"data", "pictures", "split"}))
+    return Stream(source, **config.model_dump(exclude={"data", "pictures", "split", "ask"}))
 
 
-def _enough_for(world: World, run: RunConfig) -> None:
+def _enough_for(world: World, stages: Sequence[Stage]) -> None:
     """Each process needs a medium of every batch."""
-    few = [f"streams.{n}.media is {s.media}" for n, s in enumerate(run.streams) if s.media < world.size]
+    few = [
+        f"{f'then.{number - 1}.' if number else ''}streams.{place}.media is {stream.media}"
+        for number, stage in enumerate(stages)
+        if number == 0 or stage.run.streams != stages[0].run.streams
+        for place, stream in enumerate(stage.run.streams)
+        if stream.media < world.size
+    ]
     if few:
         raise ConfigError.listing(f"{world.size} processes need a medium each", few)
 
 
-def rows_to_look_at(run: RunConfig, run_file: Path, parts: Parts, say: Callable[[str], None]) -> Rows:
-    """The rows of the run file's `validation`. Raises `InputError`, `ConfigError`."""
+def rows_to_look_at(run: RunConfig, run_file: Path, held_out: Dataset | None, say: Callable[[str], None]) -> Rows:
+    """The rows of the run file's `validation`, and those held out. Raises `InputError`, `ConfigError`."""
     asked, limit = run.validation, run.loading.max_broken
     described = [] if asked.captions is None else [open_data(asked.captions, run_file, say, limit)]
     questioned = [] if asked.questions is None else [open_data(asked.questions, run_file, say, limit)]
-    if parts.held_out is not None:
-        described += [part for part in (with_captions(parts.held_out),) if part.rows]
-        questioned += [part for part in (with_questions(parts.held_out),) if part.rows]
+    if held_out is not None:
+        described += [part for part in (with_captions(held_out),) if part.rows]
+        questioned += [part for part in (with_questions(held_out),) if part.rows]
     return Rows(tuple(map(RowSource, described)), tuple(map(RowSource, questioned)))
 
 
@@ -178,12 +263,15 @@ def _judged(run: RunConfig, judges: Judges) -> None:
 
 
 def objective_of(run: RunConfig, loader: Loader, judges: Judges) -> Objective:
-    """What a step of the run learns. Raises `ConfigError` where nobody judges texts that are to be rewarded."""
+    """What a step of the run learns. Raises `ConfigError` where nobody judges what is to be rewarded, or nothing is."""
     _judged(run, judges)
     if run.scst is None or judges.reward is None:
         return captions
-    sources = [stream.source for stream in loader.streams]
-    references = {tuple(pair.target for pair in s.row_texts(row)) for s in sources for row in range(len(s))}
+    rows = [s.source.row_texts(row) for s in loader.streams for row in range(len(s.source))]
+    # Questions are learnt as they are: their answers would make the words of captions look rare.
+    references = {tuple(pair.target for pair in texts) for texts in rows if any(not pair.prompt for pair in texts)}
+    if not references:
+        raise ConfigError("scst: only captions are rewarded, and no stream has any")
     return SelfCritical(run.scst, loader.tokenizer, judges.reward(sorted(references)))
 
 

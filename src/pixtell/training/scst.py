@@ -127,4 +127,5 @@ class SelfCritical:
 
 def only_captions(batch: Batch) -> bool:
     """Whether every text is to be said as a whole: of a question the first token after [CLS] is not learnt."""
-    return bool(batch.need_predict_BKT[:, 0, 1].all())
+    learnt_BK = batch.need_predict_BKT.any(dim=-1)  # not so of what fills up the texts of a medium with few
+    return bool((batch.need_predict_BKT[..., 1] == learnt_BK).all())

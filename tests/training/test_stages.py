@@ -1,0 +1,248 @@
+"""Stages: one after another in one run file, each in a folder of its own; killed at any moment, and with mistakes."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from pixtell.checkpoint.convert import load_checkpoint, save_checkpoint
+from pixtell.errors import ConfigError
+from pixtell.training import run as module
+from pixtell.training.run import run_training
+from pixtell.training.state import found_states, seal
+
+from .tiny_runs import (
+    PATIENCE,
+    RUN_FILE,
+    STEADY,
+    in_processes,
+    newest,
+    quiet,
+    run_main,
+    start_processes,
+    unequal,
+    workplace,
+)
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+STAGES = """
+[[then]]
+steps = 3
+[then.optim]
+lr = 2e-3
+[[then.streams]]
+data = "data/questions.tar"
+media = 2
+"""
+FIRST, SECOND = 4, 3  # steps
+WEIGHTS = Path("model") / "model.safetensors"
+
+
+def staged(folder: Path, more: str = "", start: str = STEADY) -> Path:
+    return workplace(folder, FIRST, start=start, text=RUN_FILE + STAGES + more)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two stages that nothing has disturbed."""
+    folder = tmp_path_factory.mktemp("straight")
+    assert run_training(staged(folder), folder / "run", quiet)
+    return folder / "run"
+
+
+def heard(run_file: Path, folder: Path, *overrides: str, finished: bool = True) -> list[str]:
+    said: list[str] = []
+    assert run_training(run_file, folder, said.append, overrides=overrides) == finished
+    return said
+
+
+def same(one: Path, other: Path) -> bool:
+    return all((one / name / WEIGHTS).read_bytes() == (other / name / WEIGHTS).read_bytes() for name in NAMES)
+
+
+NAMES = ("stage-1", "stage-2", "")
+
+
+def test_the_second_stage_is_a_run_from_the_model_of_the_first(straight: Path, tmp_path: Path) -> None:
+    """By hand: two run files and two commands. The dropout given at first is in the model."""
+    first = workplace(tmp_path, FIRST, start=STEADY)
+    assert run_training(first, tmp_path / "one", quiet)
+    assert (tmp_path / "one" / WEIGHTS).read_bytes() == (straight / "stage-1" / WEIGHTS).read_bytes()
+    second = workplace(tmp_path, SECOND)
+    settings = ("start.model=one/model", "optim.lr=2e-3", "streams=[{data='data/questions.tar', media=2}]")
+    assert run_training(second, tmp_path / "two", quiet, overrides=settings)
+    assert (tmp_path / "two" / WEIGHTS).read_bytes() == (straight / "stage-2" / WEIGHTS).read_bytes()
+    assert load_checkpoint(straight / "model").config.text.dropout == 0.0
+
+
+def test_what_lies_where(straight: Path) -> None:
+    assert sorted(path.name for path in straight.iterdir()) == ["model", "stage-1", "stage-2"]
+    for number, steps in ((1, FIRST), (2, SECOND)):
+        folder = straight / f"stage-{number}"
+        assert found_states(folder)[-1].name == f"step-{steps:08}" and (folder / "report.html").exists()
+    assert (
+        same(straight, straight) and (straight / WEIGHTS).read_bytes() == (straight / "stage-2" / WEIGHTS).read_bytes()
+    )
+    assert sorted(path.name for path in (straight / "model").iterdir()) == [
+        "README.md", "config.json", "model.safetensors", "vocab.txt"
+    ]  # fmt: skip
+
+
+def die(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("where", "calls"),
+    [("save_checkpoint", 1), ("write_report", 1), ("train", 2), ("save_checkpoint", 2), ("save_checkpoint", 3)],
+)
+def test_what_dies_between_two_stages_goes_on(
+    straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, calls: int
+) -> None:
+    """Before the model of a stage, before it is sealed, before the next stage's first step, before the last model."""
+    real, left = getattr(module, where), [calls]
+
+    def mortal(*arguments: object, **named: object) -> object:
+        left[0] -= 1
+        return real(*arguments, **named) if left[0] else die()
+
+    run_file = staged(tmp_path)
+    monkeypatch.setattr(module, where, mortal)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(run_file, tmp_path / "run", quiet)
+    assert not (tmp_path / "run" / "model").exists()
+    monkeypatch.undo()
+    assert run_training(run_file, tmp_path / "run", quiet, resume=True)
+    assert same(tmp_path / "run", straight)
+
+
+def test_two_processes_are_killed_in_the_second_stage_and_go_on(straight: Path, tmp_path: Path) -> None:
+    run_file, folder = str(staged(tmp_path)), tmp_path / "run"
+    many = ("--set", "then.0.steps=8")
+    processes = start_processes(2, run_main, run_file, str(folder), *many)
+    deadline = time.monotonic() + PATIENCE
+    while not found_states(folder / "stage-2") and time.monotonic() < deadline:
+        time.sleep(0.001)
+    for process in processes:
+        process.kill()
+        process.join()
+    reached = found_states(folder / "stage-2")
+    assert reached and reached[-1].name < "step-00000008", "killed in the midst"
+    assert unequal(newest(folder / "stage-1"), newest(straight / "stage-1"), atol=1e-5) == []
+    before = (folder / "stage-1" / WEIGHTS).stat().st_mtime_ns
+    in_processes(2, run_main, run_file, str(folder), *many)
+    assert (folder / "stage-1" / WEIGHTS).stat().st_mtime_ns == before
+    in_processes(2, run_main, run_file, str(tmp_path / "other"), *many)
+    assert same(folder, tmp_path / "other")
+
+
+def test_finished_stages_are_not_run_again_wherever_they_lie(
+    straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_file = staged(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert run_training(run_file, Path("run"), quiet)
+    os.rename("run", "moved")
+    monkeypatch.chdir(Path("/"))
+    assert heard(run_file, tmp_path / "moved") == ["stage 1 of 2: finished before", "stage 2 of 2: finished before"]
+    assert same(tmp_path / "moved", straight)
+    (tmp_path / "moved" / "stage-1" / WEIGHTS).write_bytes(b"damaged")
+    assert heard(run_file, tmp_path / "moved")[0] == "stage 1 of 2"
+    assert same(tmp_path / "moved", straight), "made anew from the last state, and the second began from the same"
+    said = heard(
+        run_file,
+        tmp_path / "moved",
+        "then=[{steps=3, optim={lr=2e-3}, streams=[{data='data/questions.tar', media=2}]}, {steps=1}]",
+    )
+    assert said[:3] == ["stage 1 of 3: finished before", "stage 2 of 3: finished before", "stage 3 of 3"]
+
+
+def test_a_finished_stage_with_other_settings_is_refused(tmp_path: Path) -> None:
+    run_file, folder = staged(tmp_path), tmp_path / "run"
+    assert run_training(run_file, folder, quiet)
+    with pytest.raises(ConfigError, match=r"stage-1.step-00000004 is of another run \(optim.lr was 0.001 and is 0.5"):
+        run_training(run_file, folder, quiet, overrides=["optim.lr=0.5"])
+    with pytest.raises(ConfigError, match=r"stage-2.step-00000003 is of another run \(optim.lr was 0.002 and is 0.5"):
+        run_training(run_file, folder, quiet, overrides=["then.0.optim.lr=0.5"])
+    os.rename(folder / "stage-1", tmp_path / "away")
+    with pytest.raises(ConfigError, match=r"stage-2.* is of another run \(start.model was stage-1/model \(.*and is"):
+        run_training(run_file, folder, quiet, overrides=["optim.lr=0.5", "then.0.optim.lr=2e-3"])
+
+
+def test_the_best_look_is_kept_by_a_stage_and_counts_for_whether_it_is_finished(tmp_path: Path) -> None:
+    run_file, folder = staged(tmp_path), tmp_path / "run"
+    kept = ("then.0.validation.keep_best=true", "then.0.validation.before=true", "then.0.optim.lr=5")
+    assert run_training(run_file, folder, quiet, overrides=kept)
+    models = [load_file(folder / name / WEIGHTS) for name in NAMES]
+    assert unequal(models[0], models[1]) == [] == unequal(models[0], models[2]), "such a rate makes nothing better"
+    said = heard(run_file, folder, "then.0.optim.lr=5")
+    assert said[:2] == ["stage 1 of 2: finished before", "stage 2 of 2"]
+    last = {name[6:]: tensor.half() for name, tensor in newest(folder / "stage-2").items() if name[:6] == "model."}
+    assert unequal(load_file(folder / WEIGHTS), last) == []
+
+
+def test_the_data_of_later_stages_are_opened_before_the_first(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match=r"none\.tar"):
+        run_training(staged(tmp_path), tmp_path / "run", quiet, overrides=["then.0.streams.0.data=none.tar"])
+    with pytest.raises(ConfigError, match="CIDEr is wired by the command"):
+        run_training(staged(tmp_path), tmp_path / "run", quiet, overrides=["then.0.scst.samples=2"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_is_for_one_stage_or_for_several(straight: Path, tmp_path: Path) -> None:
+    plain = workplace(tmp_path, FIRST, start=STEADY)
+    with pytest.raises(ConfigError, match=r"holds the stages of a run file with \[\[then\]\]"):
+        run_training(plain, straight, quiet)
+    assert run_training(plain, tmp_path / "run", quiet)
+    run_file = staged(tmp_path)
+    with pytest.raises(ConfigError, match=r"a run without \[\[then\]\]: move all of it but its run file to .*stage-1"):
+        run_training(run_file, tmp_path / "run", quiet)
+    (tmp_path / "new").mkdir()
+    os.rename(tmp_path / "run", tmp_path / "new" / "stage-1")
+    said = heard(run_file, tmp_path / "new")
+    assert any(line.endswith("steps 4 to 4") for line in said)
+    assert same(tmp_path / "new", straight)
+
+
+def test_resuming_insists_that_any_stage_has_a_state(tmp_path: Path) -> None:
+    run_file = staged(tmp_path)
+    with pytest.raises(ConfigError, match="no state to go on from"):
+        run_training(run_file, tmp_path / "run", quiet, resume=True)
+
+
+def test_a_model_that_is_sealed_by_halves_is_not_finished(straight: Path, tmp_path: Path) -> None:
+    run_file, folder = staged(tmp_path), tmp_path / "run"
+    assert run_training(run_file, folder, quiet)
+    seals = folder / "stage-2" / "model" / "whole.json"
+    seals.write_bytes(seals.read_bytes()[:40])
+    assert heard(run_file, folder)[1] == "stage 2 of 2"
+    save_checkpoint(load_checkpoint(folder / "stage-1" / "model"), folder / "stage-2" / "model", overwrite=True)
+    seal(folder / "stage-2" / "model", 3, {"of": "another run"})
+    assert heard(run_file, folder)[1] == "stage 2 of 2"
+    assert same(folder, straight)
+
+
+@pytest.mark.slow
+def test_killed_six_times_the_command_goes_on_to_the_very_same_models(straight: Path, tmp_path: Path) -> None:
+    """Each time a little after something new is there; nothing is deleted or repaired."""
+    command = [sys.executable, "-m", "pixtell", "train", str(staged(tmp_path)), str(tmp_path / "run")]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+    moment, killed = random.Random(3), 0
+    marks = ("stage-1/step-00000002", "stage-1/step-00000004", "stage-1/model", "stage-1/model/whole.json")
+    for mark in (*marks, "stage-2/step-00000001", "stage-2/model"):
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not (tmp_path / "run" / mark).exists():
+            time.sleep(0.001)
+        time.sleep(moment.uniform(0, 0.02))
+        process.kill()
+        killed += process.wait() != 0
+    assert killed >= 4
+    assert subprocess.run(command, env=environment, stderr=subprocess.DEVNULL, check=False).returncode == 0
+    assert same(tmp_path / "run", straight)
