@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from pixtell.errors import ConfigError
-from pixtell.training.config import contradictions
 from pixtell.training.run_file import load_run, load_stages, parse_stages
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -20,15 +19,17 @@ def run_file(folder: Path, text: str) -> Path:
     return path
 
 
-def test_the_bundled_models_run_files() -> None:
-    run = load_run(EXAMPLES / "pixtell-mini.toml")
-    assert [(stream.weight, stream.frames, stream.flip) for stream in run.streams] == [
-        (10, 1, True),
-        (1, 6, True),
-        (2, 1, False),
+def test_the_bundled_models_run_file() -> None:
+    first, second = load_stages(EXAMPLES / "pixtell-mini.toml")
+    assert [(stream.weight, stream.frames, stream.flip, stream.ask) for stream in first.streams] == [
+        (10, 1, True, False),
+        (1, 6, True, False),
+        (2, 1, False, False),
+        (2, 1, True, True),
     ]
-    assert run.start.model is None and run.optim.label_smoothing == 0.1
-    assert contradictions(load_run(EXAMPLES / "pixtell-mini-questions.toml")) == []
+    assert first.start.model is None and first.optim.label_smoothing == 0.1 and first.scst is None
+    assert second.scst is not None and second.optim.frozen_encoder_steps == 0
+    assert {stream.data for stream in second.streams} == {stream.data for stream in first.streams}
 
 
 def test_the_run_files_in_the_docs() -> None:

@@ -37,8 +37,8 @@ EPOCHS = ((400, 8), (2_000, 6), (20_000, 4), (200_000, 2))
 MANY = 2_000  # rows that can teach an encoder, too
 MOST_HELD_OUT, SHARE_HELD_OUT = 100, 5  # rows, and the fifth part of small sets
 MOST_MEDIA, STEPS_AN_EPOCH = 32, 10
-# The rate of the bundled model's second run (examples/pixtell-mini-questions.toml), and less than half the paper's 5e-5
-# of pre-training (git-facts 1.3).
+# A third of the rate that the bundled model began with (examples/pixtell-mini.toml), and less than half the paper's
+# 5e-5 of pre-training (git-facts 1.3).
 LR_SMALL, LR_RELEASED = 1e-4, 2e-5
 JUDGED = """\
 [scst]  # few captions are soon learnt by heart; texts of the model's own, by their CIDEr, teach more than that
