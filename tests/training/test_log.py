@@ -107,3 +107,16 @@ def test_tensorboard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # type: ignore[arg-type]
     with pytest.raises(MissingExtraError, match=r"pip install 'pixtell\[tensorboard\]'"):
         Log(tmp_path, LogConfig(tensorboard=True), 0, 100, quiet)
+
+
+def test_a_number_that_only_some_steps_have_is_their_mean(tmp_path: Path) -> None:
+    """Captions are rewarded, questions beside them are not."""
+    said: list[str] = []
+    log = Log(tmp_path, LogConfig(every=3), 0, 6, said.append)
+    numbers = [(("reward", 0.5),), (), (("reward", 0.75),), (), (), ()]
+    for step, own in enumerate(numbers, start=1):
+        log.step(step, Outcome(1.0, 1.0, 2, own), waited=0.0)
+    log.close()
+    first, second = map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())
+    assert first["reward"] == 0.625 and "reward" not in second
+    assert "reward 0.625" in said[0] and "reward" not in said[1]

@@ -54,17 +54,18 @@ class Log:
             return
         seconds = time.monotonic() - self.since
         left = seconds / (step - self.done_since) * (self.steps - step)
+        found: dict[str, list[float]] = {}  # by name; a step of questions alone has no reward
+        for name, number in (pair for each in self.outcomes for pair in each.numbers):
+            found.setdefault(name, []).append(number)
+        means = {name: _mean(values) for name, values in found.items()}
         numbers = {
             "loss": _mean([outcome.loss for outcome in self.outcomes]),
-            **{
-                name: _mean([dict(each.numbers)[name] for each in self.outcomes])
-                for name, _ in self.outcomes[-1].numbers
-            },
+            **means,
             "gradient_norm": outcome.norm,
             "media_per_second": sum(each.media for each in self.outcomes) / seconds,
             "waiting": min(1.0, self.waited / seconds),
         }
-        extra = "".join(f"  {name} {numbers[name]:.3f}" for name, _ in outcome.numbers)
+        extra = "".join(f"  {name} {mean:.3f}" for name, mean in means.items())
         self.say(
             f"step {step}/{self.steps}  loss {numbers['loss']:.4f}{extra}  {numbers['media_per_second']:.1f} media/s  "
             f"{numbers['waiting']:.0%} waiting for data  {time_left(left)} left"
