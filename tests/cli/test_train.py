@@ -25,6 +25,7 @@ start.model = "start"
 loading.workers = 0
 validation = {every = 1, limit = 8, captions = "captions.tar"}
 log.every = 1
+optim.warmup = 1
 [[streams]]
 data = "captions.tar"
 media = 4
@@ -133,6 +134,30 @@ def test_from_a_folder_to_a_model_and_once_more(run: Run, photos: Path) -> None:
     assert run("train", out / "run.toml", photos.parent / "third", *quick).code == 0, "the run file is one as any other"
 
 
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [("photos", "photos"), ("photos/", "photos"), ("captions.tar", "captions"), ("capt*-[0-9]*.tar", "capt-0-9")],
+)
+def test_a_run_is_called_as_its_data(
+    run: Run, photos: Path, data: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos.parent)
+    (photos.parent / "capt-0.tar").write_bytes((photos.parent / "captions.tar").read_bytes())
+    asked: list[str] = []
+    monkeypatch.setattr("pixtell.training.run.run_training", lambda file, *_, **__: asked.append(str(file)))
+    outcome = run("train", "--data", data, "--from", "start")
+    assert asked == [f"runs/{name}/run.toml"] and f"runs/{name}/run.toml: the settings" in outcome.err
+    assert Path(asked[0]).is_file()
+
+
+def test_what_another_run_saved_is_gone_on_from(run: Run, photos: Path, run_file: Path) -> None:
+    other = photos.parent / "other"
+    assert run("train", run_file, other, "--set", "validation={}").code == 0
+    outcome = run("train", "--data", photos, "--from", other, "--dry-run")
+    assert outcome.code == 0, outcome.err
+    assert "learn" in outcome.lines[0] and not Path("runs", "photos").exists()
+
+
 def test_a_dry_run_writes_nothing(run: Run, photos: Path, run_file: Path) -> None:
     before = sorted(photos.parent.rglob("*"))
     out = photos.parent / "out"
@@ -159,7 +184,6 @@ def test_data_is_for_one_process_and_resuming_for_what_was_begun(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--data", "x"], "--data needs a folder for the run: -o FOLDER"),
         (["run.toml", "--data", "x", "-o", "y"], "run.toml: a run file names its data"),
         (["run.toml", "out", "--from", "m"], "--from goes with --data"),
         (["run.toml", "-o", "out"], "name a run file and a folder"),

@@ -14,7 +14,7 @@ from tiny_data import captions_tar, drawing, png, questions_tar, texts_tar, toke
 
 from pixtell.config import PixelConfig
 from pixtell.data.example import TextPair, sequence
-from pixtell.data.loader import Batch, Loader, Stream, pad_sequences, validation_batches
+from pixtell.data.loader import Batch, Loader, Stream, pad_sequences
 from pixtell.data.sources import TarSource
 from pixtell.errors import ConfigError
 from pixtell.media import open_media
@@ -246,30 +246,3 @@ def test_padding() -> None:
         [[False, True, False, False], [False, False, True, False]],
     ]
     assert ids_BKT.dtype == torch.int64
-
-
-@pytest.mark.parametrize(("media", "limit", "sizes"), [(3, 100, [3, 3, 2]), (3, 4, [3, 1]), (16, 8, [8]), (2, 2, [2])])
-def test_validation_goes_through_the_first_rows_as_they_are(
-    streams: list[Stream], media: int, limit: int, sizes: list[int]
-) -> None:
-    source = streams[0].source
-    batches = list(validation_batches(source, TOKENIZER, PIXELS, media, limit))
-    assert [batch.media for batch in batches] == sizes
-    pixels = torch.cat([batch.pixels_BFCHW for batch in batches])
-    for row in range(sum(sizes)):
-        assert torch.equal(pixels[row], to_pixels(open_media(source[row].image).frames, PIXELS))
-    assert batches[0].ids_BKT.shape[1] == 2
-
-
-def test_validation_with_the_aspect_kept(tmp_path: Path) -> None:
-    """Pictures come out at different sizes, which no tensor can hold together."""
-    sizes, text = [(48, 40), (40, 80), (60, 60)], {"captions": ["a"]}
-    files = [
-        file
-        for number, size in enumerate(sizes)
-        for file in ((f"{number}.png", png(drawing("red", "disc", size))), (f"{number}.json", text))
-    ]
-    source = TarSource([write_tar(tmp_path / "a.tar", files)])
-    aspect = PixelConfig(size=32, fit="aspect", max_size=48)
-    shapes = [tuple(batch.pixels_BFCHW.shape[-2:]) for batch in validation_batches(source, TOKENIZER, aspect, 16, 99)]
-    assert shapes == [(32, 38), (48, 24), (32, 32)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -35,3 +36,12 @@ def test_another_holder_is_told_until_it_is_gone(tmp_path: Path) -> None:
     holder.stdout.close()
     with path.open("ab") as file:
         lock(file.fileno(), path, "wait")
+
+
+def test_a_file_system_without_locks_is_no_reason_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(handle: int, what: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with (tmp_path / "file").open("ab") as file:
+        lock(file.fileno(), tmp_path / "file", "wait")

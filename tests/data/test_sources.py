@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,20 @@ def asked(*answers: str) -> Question:
 )
 def test_what_is_learnt_of_a_row(row: Row, texts: list[tuple[str, str]]) -> None:
     assert [(pair.prompt, pair.target) for pair in texts_of(row)] == texts
+
+
+@pytest.mark.parametrize(
+    ("row", "named"),
+    [
+        (Row("1", label="soft_toy"), True),
+        (Row("1", captions=(" . ",), questions=(Question("1", "what ?"),), label="toy"), True),
+        (Row("1", captions=("a toy",), label="toy"), False),
+        (Row("1", questions=(Question("1", "what ?", ("toy",)),), label="toy"), False),
+    ],
+)
+def test_rows_that_are_named_can_be_told(row: Row, named: bool) -> None:
+    source = RowSource(Dataset("", (replace(row, media=Stored(Path("1.png"), "1.png")),)))
+    assert source.is_named(0) is named
 
 
 def test_of_many_answers_the_commonest_is_the_target() -> None:

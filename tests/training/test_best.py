@@ -57,6 +57,13 @@ def test_a_run_that_goes_on_knows_it(tmp_path: Path) -> None:
     assert Best(tmp_path / "run", 0, wanted=True, writes=True).score is None, "a run that begins anew has no best"
 
 
+def test_a_loss_that_is_no_number_is_never_the_best(tmp_path: Path) -> None:
+    best = Best(tmp_path, 0, wanted=True, writes=False)
+    for step, loss in enumerate([float("nan"), 2.0, float("nan"), 3.0]):
+        best.note(step, {"caption_loss": loss}, fresh_model())
+    assert (best.score, best.step) == (-2.0, 1)
+
+
 def test_what_a_run_is_judged_by() -> None:
     assert judged({"cider": 0.5, "caption_loss": 9}) == 0.5
     assert judged({"cider": 0.5, "exact_match": 0.25}) == 0.375

@@ -60,6 +60,44 @@ def test_a_batch_is_halved_until_it_fits(limit: int, expected: tuple[int, int]) 
     assert fitting(32, lambda media: media <= limit) == expected
 
 
+MB = 1 << 20
+
+
+def machine(root: Path, cgroup: str, files: dict[str, object], available: int = 900) -> int:
+    """Megabytes that are free on a machine with these control groups, of which `available` are in all."""
+    (root / "proc" / "self").mkdir(parents=True)
+    (root / "proc" / "meminfo").write_text(f"MemTotal: 9 kB\nMemAvailable:  {available * 1024} kB\n")
+    (root / "proc" / "self" / "cgroup").write_text(cgroup)
+    for name, value in files.items():
+        path = root / "sys" / "fs" / "cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{value * MB if isinstance(value, int) else value}\n")
+    free = free_memory(torch.device("cpu"), root)
+    assert free is not None
+    return free // MB
+
+
+CACHED = f"anon 5\nactive_file {20 * MB}\ninactive_file {10 * MB}\nshmem 7"
+
+
+def test_docker_and_slurm_allow_less_than_the_machine_has(tmp_path: Path) -> None:
+    """Files that a group keeps in memory make room; the tightest of the groups above it counts, too."""
+    docker = {"memory.max": 500, "memory.current": 130, "memory.stat": CACHED}
+    assert machine(tmp_path / "docker", "0::/docker/af12\n", docker) == 400
+    assert machine(tmp_path / "roomy", "0::/\n", {**docker, "memory.max": 4_000}) == 900
+    slurm = {f"slurm/job_7/{name}": value for name, value in {**docker, "memory.max": 300}.items()}
+    step = {f"slurm/job_7/step_0/{name}": value for name, value in {**docker, "memory.max": "max"}.items()}
+    assert machine(tmp_path / "slurm", "0::/slurm/job_7/step_0\n", {**slurm, **step}) == 200
+    old = {
+        "memory/slurm/memory.limit_in_bytes": 250,
+        "memory/slurm/memory.usage_in_bytes": 100,
+        "memory/slurm/memory.stat": f"total_inactive_file {5 * MB}",
+    }
+    assert machine(tmp_path / "old", "9:cpu,cpuacct:/\n8:memory:/slurm\n0::/init\n", old) == 155
+    assert machine(tmp_path / "full", "0::/\n", {**docker, "memory.current": 600}) == 0
+    assert machine(tmp_path / "none", "0::/user.slice\n", {}) == 900
+
+
 def test_the_machine_says_what_is_free() -> None:
     free = free_memory(torch.device("cpu"))
     assert free is None or free > 10**8

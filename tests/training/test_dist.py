@@ -105,6 +105,16 @@ def test_killed_processes_go_on_to_the_same_weights(runs: Path, tmp_path: Path, 
         assert unequal(newest(folder), newest(runs / "one"), atol=1e-4) == []
 
 
+def test_two_processes_begin_from_the_state_that_slices_were_saved_in(runs: Path, tmp_path: Path) -> None:
+    """Each reads it alone, and they learn what one would."""
+    run_file = str(workplace(tmp_path, 2, start=STEADY))
+    in_processes(2, run_main, run_file, str(tmp_path / "slices"), "--set", "dist.strategy=fsdp2")
+    settings = ("--set", f"start.model={tmp_path / 'slices'}", "--set", "steps=1")
+    in_processes(2, run_main, run_file, str(tmp_path / "two"), *settings)
+    in_processes(1, run_main, run_file, str(tmp_path / "one"), *settings)
+    assert unequal(newest(tmp_path / "one"), newest(tmp_path / "two"), atol=1e-5) == []
+
+
 def test_the_order_of_the_data_does_not_depend_on_the_processes(tmp_path: Path) -> None:
     """What two processes see together in steps 0 to 3, and one from then on, is what one alone sees."""
     loader = fresh_loader(tmp_path, media=3)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from pixtell.errors import ConfigError, InputError
+from pixtell.training import dry_run as module
 from pixtell.training.dry_run import dry_run
 from pixtell.training.run_file import load_stages
 
-from .tiny_runs import RUN_FILE, fresh_model, workplace
+from .tiny_runs import RUN_FILE, fresh_model, in_processes, workplace
 
 
 def lines_of(folder: Path, *overrides: str, more: str = "") -> dict[str, list[str]]:
@@ -58,6 +60,34 @@ def test_each_stage_is_told(tmp_path: Path) -> None:
     assert lines["length"][0].startswith("12 steps") and lines["length"][1] == "3 steps, epochs of the data: 1.5"
     assert len(lines["model"]) == len(lines["memory"]) == len(lines["time"]) == 2
     assert lines["data"][-1] == "questions: 4 rows with 4 texts, 2 rows a batch" and len(lines["data"]) == 4
+
+
+def test_a_warm_up_that_outlasts_the_epochs_is_told(tmp_path: Path) -> None:
+    path, said = workplace(tmp_path, steps=12), []
+    settings = ["epochs=1", "optim.warmup=5"]
+    path.write_text(path.read_text().replace("steps = 12\n", ""))
+    dry_run(load_stages(path, settings), path, said.append)
+    assert [line for line in said if line.startswith("warning: optim.warmup: ")] == [
+        "warning: optim.warmup: learning rates rise for 5 steps, but the run has 4: a tenth of them is 1"
+    ]
+
+
+def test_memory_is_kept_as_in_the_run_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or each step would take a third longer than it will."""
+    kept: list[int] = []
+    monkeypatch.setattr(module, "keep_freed_memory", lambda: kept.append(1))
+    lines_of(tmp_path)
+    assert kept == [1]
+
+
+def told(path: Path) -> None:
+    said: list[str] = []
+    lines = dry_run(load_stages(path, ["streams.2.media=2"]), path, said.append)
+    assert bool(lines) == (os.environ["RANK"] == "0") and said == []
+
+
+def test_of_two_processes_one_is_told(tmp_path: Path) -> None:
+    in_processes(2, told, workplace(tmp_path, steps=3))
 
 
 def test_what_would_stop_the_run_stops_it(tmp_path: Path) -> None:

@@ -7,19 +7,23 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from tiny_data import COLOURS, drawing, png, tokenizer, write_tar
+from torch import Tensor
 
 from pixtell.data.loader import Loader, Stream
 from pixtell.data.sources import TarSource
 from pixtell.errors import ConfigError, PixtellError
 from pixtell.model import GitModel
+from pixtell.training.config import RunConfig, SavingConfig, ValidationConfig
+from pixtell.training.log import lines_of
 from pixtell.training.loop import steps_of, train
 from pixtell.training.state import PARTIAL, found_states
-from pixtell.training.validation import Look
+from pixtell.training.validation import Evaluator, Look
 
 from .tiny_runs import (
     CONFIG,
@@ -120,7 +124,7 @@ def one_thread_main(*arguments: str) -> None:
 
 def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
     run, said = run_of(), []
-    first, _ = train(run, tmp_path / "run", fresh_model(), fresh_loader(tmp_path), [], quiet)
+    first, _ = train(run, tmp_path / "run", fresh_model(), fresh_loader(tmp_path), [nothing], quiet)
     again, _ = train(run, tmp_path / "run", fresh_model(), fresh_loader(tmp_path), [killed], said.append)
     assert unequal(first.state_dict(), again.state_dict()) == []
     assert said[0].endswith("steps 6 to 6")
@@ -146,8 +150,12 @@ def test_how_it_is_saved_and_looked_at_may_change(tmp_path: Path) -> None:
 
 
 def test_a_wish_to_stop_saves_and_ends(tmp_path: Path) -> None:
+    asked: list[str] = []
+
     def ask(_: GitModel) -> dict[str, float]:
-        os.kill(os.getpid(), signal.SIGTERM)
+        if not asked:
+            os.kill(os.getpid(), signal.SIGTERM)
+        asked.append("once: the second signal would end the process")
         return {}
 
     straight, _ = train(run_of(), tmp_path / "straight", fresh_model(), fresh_loader(tmp_path), [], quiet)
@@ -155,11 +163,71 @@ def test_a_wish_to_stop_saves_and_ends(tmp_path: Path) -> None:
     _, done = train(run_of(), tmp_path / "run", fresh_model(), fresh_loader(tmp_path), [ask], quiet)
     assert done == 6, "the evaluation after step 5 asked; step 6 was the last anyway"
     run = run_of(validation={"every": 2})
+    asked.clear()
     _, done = train(run, tmp_path / "stopped", fresh_model(), fresh_loader(tmp_path), [ask], quiet)
     assert done == 3 and found_states(tmp_path / "stopped")[-1].name == "step-00000003"
     assert signal.getsignal(signal.SIGTERM) == before
     resumed, done = train(run, tmp_path / "stopped", fresh_model(), fresh_loader(tmp_path), [], quiet)
     assert done == 6 and unequal(straight.state_dict(), resumed.state_dict()) == []
+
+
+def stopped_at(line: str, end: Callable[[], None]) -> Callable[[str], None]:
+    """Who hears the training, and ends it at this line, once."""
+
+    def say(told: str) -> None:
+        if told.startswith(line):
+            end()
+
+    return say
+
+
+def terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def scores(*values: float) -> Evaluator:
+    """What looks find, one after another; none is left for a look too many."""
+    left = iter(values)
+    return lambda _: {"cider": next(left)}
+
+
+@pytest.mark.parametrize(("best", "reached"), [(0, 2), (1, 4), (2, 6)])
+def test_a_look_that_a_stop_passed_over_is_made_up_for(tmp_path: Path, best: int, reached: int) -> None:
+    """At step 4, when a look is due, so that the best of three looks is the one without a stop, whichever it is."""
+    run = run_of(validation={"every": 2, "keep_best": True}, log={"every": 1})
+    found = [0.5, 0.4, 0.3]
+    found[best] = 0.9
+    parts = (fresh_model, lambda: fresh_loader(tmp_path))
+    straight, _ = train(run, tmp_path / "straight", *(part() for part in parts), [scores(*found)], quiet)
+    looks, folder = scores(*found), tmp_path / "run"
+    _, done = train(run, folder, *(part() for part in parts), [looks], stopped_at("step 4/", terminate))
+    assert done == 4 and [line["step"] for line in lines_of(folder) if "cider" in line] == [2]
+    resumed, done = train(run, folder, *(part() for part in parts), [looks], quiet)
+    assert done == 6 and [line["step"] for line in lines_of(folder) if "cider" in line] == [2, 4, 6]
+    assert unequal(resumed.state_dict(), straight.state_dict()) == []
+    kept = {name[6:]: t.half().float() for name, t in stored_at(tmp_path, run, reached).items() if name[:6] == "model."}
+    assert unequal(resumed.state_dict(), kept) == []
+
+
+def stored_at(folder: Path, run: RunConfig, step: int) -> dict[str, Tensor]:
+    """What the run has learnt after so many steps."""
+    every = run.model_copy(update={"saving": SavingConfig(every=1, keep=9), "validation": ValidationConfig()})
+    train(every, folder / "every", fresh_model(), fresh_loader(folder), [], quiet)
+    return stored(folder / "every" / f"step-{step:08}")
+
+
+def test_the_last_look_is_made_although_a_stop_is_wished_and_after_a_death_in_it(tmp_path: Path) -> None:
+    run = run_of(validation={"every": 99, "keep_best": True}, log={"every": 1})
+    for name in ("stopped", "killed"):
+        folder, looks = tmp_path / name, scores(0.5)
+        if name == "killed":
+            with pytest.raises(Killed):
+                train(run, folder, fresh_model(), fresh_loader(tmp_path), [killed], quiet)
+            assert found_states(folder)[-1].name == "step-00000006", "it was saved before it was looked at"
+            train(run, folder, fresh_model(), fresh_loader(tmp_path), [looks], quiet)
+        else:
+            train(run, folder, fresh_model(), fresh_loader(tmp_path), [looks], stopped_at("step 6/", terminate))
+        assert [line["step"] for line in lines_of(folder) if "cider" in line] == [6]
 
 
 @pytest.mark.parametrize("broken", ["loss", "gradient"])
@@ -176,7 +244,7 @@ def test_numbers_that_are_none_stop_the_run_before_they_are_learnt(tmp_path: Pat
         return {}
 
     run = run_of(steps=9, saving={"every": 1}, validation={"every": 5})
-    with pytest.raises(PixtellError, match=r"(loss|gradients' norm) is (nan|inf) at step 5: lower the learning rate"):
+    with pytest.raises(PixtellError, match=r"(loss|gradients' norm) is (nan|inf) at step 5: the last saved"):
         train(run, tmp_path / "run", model, fresh_loader(tmp_path), [spoil], quiet)
     good = stored(tmp_path / "run" / "step-00000004")
     assert all(bool(tensor.isfinite().all()) for tensor in good.values())
@@ -214,8 +282,9 @@ def test_four_pairs_are_learnt_by_heart(tmp_path: Path) -> None:
     look = Look(tokenizer(), CONFIG.pixels, 4, quiet)
     said = {}
     with torch.inference_mode():
-        for rows, examples, pixels in look.batches(source):
-            for example, answers in zip(examples, look.answers(model, pixels, [[""]] * len(rows)), strict=True):
+        for seen in look.batches(source, model, {}):
+            answered = look.answers(model, seen.pixels_BFCHW, [[""]] * len(seen.rows))
+            for example, answers in zip(seen.examples, answered, strict=True):
                 said[example.key] = answers[0]
     assert said == {colour: text.replace(" ?", "?") for colour, text in texts.items()}
     assert set(COLOURS) == set(said)

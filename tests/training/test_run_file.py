@@ -10,7 +10,7 @@ from pixtell.errors import ConfigError
 from pixtell.training.run_file import load_run, load_stages, parse_stages
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-SMALLEST = 'steps = 3\n[[streams]]\ndata = "*.tar"\n'
+SMALLEST = 'steps = 900\n[[streams]]\ndata = "*.tar"\n'
 
 
 def run_file(folder: Path, text: str) -> Path:
@@ -35,7 +35,7 @@ def test_the_bundled_models_run_file() -> None:
 def test_the_run_files_in_the_docs() -> None:
     page = (EXAMPLES.parent / "docs" / "training.md").read_text(encoding="utf-8")
     texts = [block.partition("```")[0] for block in page.split("```toml\n")[1:]]
-    assert [len(parse_stages(text, "docs/training.md")) for text in texts] == [1, 2]
+    assert [len(parse_stages(text, "docs/training.md")) for text in texts] == [1, 1, 2]
 
 
 def test_everything_wrong_is_listed_at_once(tmp_path: Path) -> None:
@@ -117,11 +117,11 @@ ask = true
 
 
 def test_stages_have_what_their_tables_do_not_give_from_the_run(tmp_path: Path) -> None:
-    overrides = ["then.0.optim.warmup=9", "optim.clip_norm=0.5", "seed=4", "then.1.scst.captions=0.25"]
+    overrides = ["then.0.optim.warmup=6", "optim.clip_norm=0.5", "seed=4", "then.1.scst.captions=0.25"]
     first, second, third = load_stages(run_file(tmp_path, STAGES), overrides)
     assert first == load_run(run_file(tmp_path, STAGES), overrides)
     assert [(run.steps, run.epochs) for run in (first, second, third)] == [(None, 2), (7, None), (None, 2)]
-    assert [(run.optim.lr, run.optim.warmup) for run in (first, second, third)] == [(1e-3, 500), (1e-4, 9), (1e-3, 500)]
+    assert [(run.optim.lr, run.optim.warmup) for run in (first, second, third)] == [(1e-3, 500), (1e-4, 6), (1e-3, 500)]
     for run in (first, second, third):
         assert (run.seed, run.optim.betas, run.optim.clip_norm) == (4, (0.8, 0.9), 0.5)
     assert first.start.model == "git-base" and first.start.dropout == 0.2
@@ -140,6 +140,7 @@ def test_everything_wrong_with_stages_is_listed_with_the_rest(tmp_path: Path) ->
     media = 0
     [optim]
     encoder_blocks = 3
+    warmup = 1
     [[then]]
     steps = 4
     epochs = 5

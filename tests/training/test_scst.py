@@ -10,21 +10,36 @@ from typing import cast
 
 import pytest
 import torch
-from tiny_data import COLOURS, tokenizer
+from tiny_data import COLOURS, texts_tar, tokenizer
 from torch import Tensor
 
 from pixtell.config import DecodeOptions
-from pixtell.data.loader import Batch
+from pixtell.data.dataset import open_dataset
+from pixtell.data.loader import Batch, Stream
+from pixtell.data.sources import RowSource
 from pixtell.decoding.loop import Prompt, generate
+from pixtell.errors import ConfigError
 from pixtell.model import GitModel
 from pixtell.training.config import ScstConfig
 from pixtell.training.dist import World
+from pixtell.training.log import lines_of
 from pixtell.training.loop import train
-from pixtell.training.scst import Said, SelfCritical
+from pixtell.training.run import Judges, run_training
+from pixtell.training.scst import Reward, Said, SelfCritical, to_be_rewarded
 from pixtell.training.step import Objective, captions, learn
 from pixtell.training.trainee import Trainee
 
-from .tiny_runs import CONFIG, fresh_loader, fresh_model, quiet, run_of
+from .tiny_runs import (
+    CONFIG,
+    fresh_loader,
+    fresh_model,
+    in_processes,
+    newest,
+    quiet,
+    run_of,
+    unequal,
+    workplace,
+)
 
 STEPS = 150
 TOKENIZER = tokenizer()
@@ -158,6 +173,53 @@ def test_a_step_of_it_goes_through_all_settings(tmp_path: Path) -> None:
     trainee = Trainee.of(run, 6, fresh_model(), World())
     outcome = learn(trainee, [batch_of(tmp_path)] * 2, 0, SelfCritical(config, TOKENIZER, letters))
     assert [name for name, _ in outcome.numbers] == ["reward", "baseline"] and outcome.media == 4
+
+
+def test_a_stream_of_captions_and_questions_is_refused(tmp_path: Path) -> None:
+    """One of two processes might get captions of it alone, and reward them, while the other waits elsewhere."""
+    loader = fresh_loader(tmp_path)
+    assert to_be_rewarded(loader.streams) == sorted({loader.batch(step).references[0] for step in range(30)} - ANSWERS)
+    texts = [("p0", {"captions": ["a red disc"], "qa": [{"question": "what is it ?", "answer": "a disc"}]})]
+    both = RowSource(open_dataset([texts_tar(tmp_path / "both.tar", texts)]))
+    mixed = Stream(both, weight=1, media=2, texts=1)
+    told = "scst: both has 1 captions, which are rewarded, and 1 questions, which are not: make two data sets of it"
+    with pytest.raises(ConfigError, match=told):
+        to_be_rewarded([*loader.streams, mixed])
+
+
+ANSWERS = {(colour,) for colour in COLOURS}
+
+
+def second_is_better(pictures: Sequence[tuple[str, ...]]) -> Reward:
+    """Of two samples of a picture, which are alike at so low a temperature, the second; so nothing hangs on chance."""
+
+    def reward(references: Sequence[tuple[str, ...]], said: Sequence[Said]) -> Sequence[float]:
+        before = [None, *references]
+        return [len(each.text) + (own is last) for each, own, last in zip(said, references, before, strict=False)]
+
+    return reward
+
+
+def rewarded(run_file: Path, folder: Path, strategy: str) -> None:
+    settings = ["scst={samples=2, max_new_tokens=5, temperature=1e-4, captions=0.3}", "optim.accumulation=2"]
+    settings += [f"dist.strategy={strategy}", "log.every=1"]
+    assert run_training(run_file, folder, quiet, overrides=settings, judges=Judges(reward=second_is_better))
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_two_processes_learn_from_rewards_and_questions_what_one_does(tmp_path: Path, strategy: str) -> None:
+    steady = "dropout = 0.0\nattention_dropout = 0.0"
+    run_file = workplace(tmp_path, steps=6, start=steady)
+    rewarded(run_file, tmp_path / "one", strategy)
+    in_processes(2, rewarded, run_file, tmp_path / "two", strategy)
+    assert unequal(newest(tmp_path / "one"), newest(tmp_path / "two"), atol=1e-4) == []
+    one, two = (lines_of(tmp_path / name) for name in ("one", "two"))
+    kinds = [sorted(line.keys() & {"reward", "baseline"}) for line in one if "loss" in line]
+    assert ["baseline", "reward"] in kinds
+    for line, other in zip(one, two, strict=True):
+        assert line.keys() == other.keys()
+        assert all(line[name] == pytest.approx(other[name], abs=1e-3) for name in ("reward", "loss") if name in line)
+    assert max(line.get("reward", 0) - line.get("baseline", 0) for line in one) == pytest.approx(0.5)
 
 
 def test_an_unfinished_text_has_no_end_to_learn() -> None:

@@ -13,12 +13,16 @@ import pytest
 from safetensors.torch import load_file
 
 from pixtell.checkpoint.convert import load_checkpoint, save_checkpoint
-from pixtell.errors import ConfigError
+from pixtell.data.lock import lock
+from pixtell.errors import ConfigError, PixtellError
 from pixtell.training import run as module
-from pixtell.training.run import run_training
+from pixtell.training.config import LoraConfig, RunConfig, StartConfig, StreamConfig
+from pixtell.training.run import Judges, fit_later, run_training
+from pixtell.training.stages import Stage
 from pixtell.training.state import found_states, seal
 
 from .tiny_runs import (
+    CONFIG,
     PATIENCE,
     RUN_FILE,
     STEADY,
@@ -83,7 +87,7 @@ def test_the_second_stage_is_a_run_from_the_model_of_the_first(straight: Path, t
 
 
 def test_what_lies_where(straight: Path) -> None:
-    assert sorted(path.name for path in straight.iterdir()) == ["model", "stage-1", "stage-2"]
+    assert sorted(path.name for path in straight.iterdir()) == [".lock", "model", "stage-1", "stage-2"]
     for number, steps in ((1, FIRST), (2, SECOND)):
         folder = straight / f"stage-{number}"
         assert found_states(folder)[-1].name == f"step-{steps:08}" and (folder / "report.html").exists()
@@ -193,7 +197,50 @@ def test_the_data_of_later_stages_are_opened_before_the_first(tmp_path: Path) ->
         run_training(staged(tmp_path), tmp_path / "run", quiet, overrides=["then.0.streams.0.data=none.tar"])
     with pytest.raises(ConfigError, match="CIDEr is wired by the command"):
         run_training(staged(tmp_path), tmp_path / "run", quiet, overrides=["then.0.scst.samples=2"])
+    rewarded, nobody = ["then.0.scst.samples=2"], Judges(reward=lambda pictures: lambda references, said: [])
+    with pytest.raises(ConfigError, match="only captions are rewarded, and no stream has any"):
+        run_training(staged(tmp_path), tmp_path / "run", quiet, overrides=rewarded, judges=nobody)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("then.0.frozen=['visoin']", "stage 2 of 2: frozen: no weight's name begins with visoin; parts are decoder, "),
+        ("then.0.lora.targets=['x.*']", r"stage 2 of 2: lora.targets: no linear layer is called x\.\*"),
+        ("then.0.start.frames=1", "stage 2 of 2: start.frames: the stage before has 2 temporal embeddings"),
+        ("then.0.streams.0.frames=3", r"stage 2 of 2: the model has 2 .*start\.frames = 3 adds more: streams\.0"),
+    ],
+)
+def test_what_later_stages_want_of_the_model_is_looked_at_before_the_first(
+    tmp_path: Path, setting: str, told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        run_training(staged(tmp_path), tmp_path / "run", quiet, overrides=[setting])
+    assert not (tmp_path / "run" / "stage-1").exists()
+
+
+def test_later_stages_may_want_what_those_before_them_add() -> None:
+    """Frames, and larger pictures; it is all found out without a weight."""
+    run = RunConfig.model_validate({"steps": 1, "streams": [{"data": "x"}], "start": {"frames": 4, "size": 48}})
+    more = run.model_copy(update={"start": StartConfig(), "streams": (StreamConfig(data="x", frames=4),)})
+    adapters = more.model_copy(update={"lora": LoraConfig()})
+    fit_later(CONFIG, [Stage(each, Path("x"), "a stage") for each in (run, more, adapters)])
+    with pytest.raises(ConfigError, match="a stage: the model has 2 temporal embeddings"):
+        fit_later(CONFIG, [Stage(more, Path("x"), "a stage")])
+
+
+def test_a_folder_in_which_another_process_trains_is_left_alone(tmp_path: Path) -> None:
+    run_file, folder = staged(tmp_path), tmp_path / "run"
+    folder.mkdir()
+    with (folder / ".lock").open("a") as file:
+        lock(file.fileno(), folder, "")
+        with pytest.raises(
+            PixtellError, match=r"run.\.lock: another process is at it: wait for the training that runs"
+        ):
+            run_training(run_file, folder, quiet)
+        assert [path.name for path in folder.iterdir()] == [".lock"]
+    assert run_training(run_file, folder, quiet), "a lock ends with its process"
 
 
 def test_a_folder_is_for_one_stage_or_for_several(straight: Path, tmp_path: Path) -> None:

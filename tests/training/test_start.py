@@ -15,9 +15,9 @@ from pixtell.checkpoint.state import Checkpoint
 from pixtell.errors import CheckpointError, ConfigError
 from pixtell.model import GitModel
 from pixtell.training.config import StartConfig
-from pixtell.training.start import starting_model
+from pixtell.training.start import check_frames, starting_model
 
-from .tiny_runs import unequal
+from .tiny_runs import run_of, unequal
 
 
 def saved(folder: Path, frames: int = 0, layout: str = "pixtell") -> GitModel:
@@ -52,6 +52,16 @@ def test_more_frames_keep_those_that_were_there_and_fewer_are_refused(tmp_path: 
     assert torch.equal(times[:2], twin.prefix.temporal_embedding) and not times[2:].any()
     with pytest.raises(ConfigError, match="has 2 temporal embeddings, and 1 would drop some"):
         starting_model(StartConfig(model="start", frames=1), [], tmp_path)
+
+
+def test_more_frames_than_the_model_can_tell_apart(tmp_path: Path) -> None:
+    streams = [{"data": "a.tar"}, {"data": "b.tar", "frames": 6}]
+    check_frames(run_of(streams=streams), tiny_config(frames=6))
+    check_frames(run_of(streams=streams[:1]), tiny_config(frames=0))
+    for frames in (0, 5):
+        told = rf"the model has {frames} temporal embeddings.*start\.frames = 6 adds more: streams\.1\.frames is 6"
+        with pytest.raises(ConfigError, match=told):
+            check_frames(run_of(streams=streams), tiny_config(frames=frames))
 
 
 def test_larger_pictures_get_their_own_positions(tmp_path: Path) -> None:

@@ -41,6 +41,11 @@ def test_the_mean_follows_the_weights(tmp_path: Path) -> None:
     assert unequal(trainee.plain().state_dict(), seen[-1], atol=1e-4) != []
 
 
+def test_one_process_alone_has_whole_copies_with_either_strategy(tmp_path: Path) -> None:
+    one, other = (steps(tmp_path, 2, dist={"strategy": strategy})[1][-1] for strategy in ("fsdp2", "ddp"))
+    assert unequal(one, other) == []
+
+
 def test_a_plain_model_is_not_a_copy_where_it_need_not_be() -> None:
     trainee = Trainee.of(run_of(), 6, fresh_model(), World())
     plain = trainee.plain()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,17 +10,30 @@ from pathlib import Path
 import pytest
 import torch
 from tiny import loud_model
-from tiny_data import VOCAB, captions_tar, questions_tar, tokenizer
+from tiny_data import VOCAB, captions_tar, drawing, noise, png, questions_tar, texts_tar, tokenizer, write_tar
 
+from pixtell.captioner import Captioner
 from pixtell.config import ClipVitConfig, ModelConfig, PixelConfig, TextConfig
+from pixtell.data.dataset import Dataset
 from pixtell.data.example import sequence
 from pixtell.data.loader import open_picture
-from pixtell.data.sources import TarSource
+from pixtell.data.row import Stored
+from pixtell.data.sources import RowSource, TarSource
+from pixtell.errors import InputError
+from pixtell.media import open_media
 from pixtell.model import GitModel
 from pixtell.pixels import to_pixels
 from pixtell.training.dist import joined
 from pixtell.training.loss import caption_loss
-from pixtell.training.validation import Look, answer_evaluator, caption_evaluator, evaluate_all
+from pixtell.training.validation import (
+    MAX_NEW_TOKENS,
+    Look,
+    answer_evaluator,
+    caption_evaluator,
+    evaluate_all,
+    is_right,
+    see_any,
+)
 
 from .tiny_runs import in_processes, quiet
 
@@ -116,10 +130,51 @@ def test_questions_together_are_answered_as_alone(model: GitModel, captions: Tar
     assert first == alone and len(set(first)) > 1
 
 
-def test_two_processes_find_what_one_does(tmp_path: Path, model: GitModel, captions: TarSource) -> None:
+def partly_broken(folder: Path) -> RowSource:
+    """Eight rows: the first and the last can't be seen, of the third the file is gone."""
+    texts = [(f"p{number}", {"captions": [f"word{number} on it", "a disc"]}) for number in range(8)]
+    rows = list(TarSource([texts_tar(folder / "partly.tar", texts, broken=["p0", "p7"])])._rows)
+    gone = replace(rows[2][0], media=Stored(folder / "gone.mp4", "gone.mp4"))
+    return RowSource(Dataset("partly", (*(row for row, _ in rows[:2]), gone, *(row for row, _ in rows[3:]))))
+
+
+def test_rows_that_can_not_be_seen_are_told_and_passed_over(tmp_path: Path, model: GitModel) -> None:
+    source, heard = partly_broken(tmp_path), list[str]()
+    look = replace(LOOK, limit=8, say=heard.append)
+    numbers = evaluate_all(model, [caption_evaluator(source, look, _characters)])
+    rest = RowSource(Dataset("rest", tuple(row for row, _ in source._rows if row.id not in ("p0", "p2", "p7"))))
+    alone = evaluate_all(model, [caption_evaluator(rest, replace(look, say=quiet), _characters)])
+    assert numbers == pytest.approx(alone, abs=1e-5)
+    told = [line for line in heard if "can't be seen" in line]
+    assert len(told) == 1 and told[0].startswith("  warning: partly: 3 of 8 rows can't be seen, the first: p0: ")
+
+
+def test_questions_that_can_not_be_seen_are_passed_over(
+    tmp_path: Path, model: GitModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Look, "answers", lambda _, __, ___, asked: [["red"] for _ in asked])
+    qa = [{"qa": [{"question": "what colour is it ?", "answer": answer}]} for answer in ("red", "red", "blue")]
+    tar = texts_tar(tmp_path / "q.tar", [(f"p{n}", texts) for n, texts in enumerate(qa)], broken=["p0"])
     heard: list[str] = []
-    evaluators = [caption_evaluator(captions, replace(LOOK, say=heard.append), _characters)]
+    assert answer_evaluator(TarSource([tar]), replace(LOOK, say=heard.append))(model) == {"exact_match": 0.5}
+    assert heard[0].startswith("  warning: q: 1 of 3 rows can't be seen, the first: p0: ")
+
+
+def test_where_no_row_can_be_seen_one_line_says_so(tmp_path: Path, model: GitModel) -> None:
+    texts = [(f"p{number}", {"caption": "a disc"}) for number in range(3)]
+    source = TarSource([texts_tar(tmp_path / "none.tar", texts, broken=["p0", "p1"])])
+    see_any(source, 3)
+    told = "^none: none of the 2 rows to look at can be seen, the first: p0: "
+    for look in (caption_evaluator(source, replace(LOOK, limit=2)), lambda _: see_any(source, 2)):
+        with pytest.raises(InputError, match=told):
+            look(model)
+
+
+def test_two_processes_find_what_one_does(tmp_path: Path, model: GitModel) -> None:
+    heard: list[str] = []
+    evaluators = [caption_evaluator(partly_broken(tmp_path), replace(LOOK, limit=8, say=heard.append), _characters)]
     numbers = evaluate_all(model, evaluators)
+    assert "3 of 8 rows" in heard[0]
     in_processes(2, _look, tmp_path)
     for rank in (0, 1):
         lines = (tmp_path / str(rank)).read_text().splitlines()
@@ -130,8 +185,9 @@ def test_two_processes_find_what_one_does(tmp_path: Path, model: GitModel, capti
 def _look(folder: Path) -> None:
     with joined(quiet) as world:
         heard: list[str] = []
-        look = replace(LOOK, world=world, say=heard.append)
-        source = TarSource([folder / "captions.tar"])
+        look = replace(LOOK, limit=8, world=world, say=heard.append)
+        (folder / f"of-{world.rank}").mkdir()
+        source = partly_broken(folder / f"of-{world.rank}")
         numbers = evaluate_all(loud_model(CONFIG), [caption_evaluator(source, look, _characters)])
         (folder / str(world.rank)).write_text("\n".join([" ".join(map(str, numbers.values())), *heard]))
 
@@ -150,3 +206,79 @@ def test_the_model_is_looked_at_as_it_is_used(model: GitModel) -> None:
 
     assert evaluate_all(model.train(), [look, look]) == {"number1": 1.0, "number2": 1.0}
     assert seen == [(False, False)] * 2 and torch.is_grad_enabled()
+
+
+def clips_tar(path: Path, seconds: Sequence[int]) -> Path:
+    """A row for each of these numbers of frames, of one a photo; no two frames are alike."""
+    files: list[tuple[str, bytes | dict[str, object]]] = []
+    for number, count in enumerate(seconds):
+        frames = [noise((24, 20), 10 * number + frame) for frame in range(count)]
+        clip = io.BytesIO()
+        frames[0].save(clip, "GIF", save_all=True, append_images=frames[1:], duration=100)
+        content = png(frames[0]) if count == 1 else clip.getvalue()
+        files += [(f"{number}.{'png' if count == 1 else 'gif'}", content), (f"{number}.json", {"captions": ["a disc"]})]
+    return write_tar(path, files)  # type: ignore[arg-type]
+
+
+def test_clips_are_looked_at_as_inference_does(tmp_path: Path) -> None:
+    """With as many frames as the model has embeddings, photos with one, and media of equally many together."""
+    source = TarSource([clips_tar(tmp_path / "clips.tar", [9, 1, 7, 1, 8])])
+    model = loud_model(replace(CONFIG, frames=3))
+    batches = list(LOOK.batches(source, model, {}))
+    assert [(seen.rows, len(seen.pixels_BFCHW[0])) for seen in batches] == [((0, 2, 4), 3), ((1, 3), 1)]
+    for seen in batches:
+        for row, pixels_FCHW in zip(seen.rows, seen.pixels_BFCHW, strict=True):
+            assert torch.equal(pixels_FCHW, to_pixels(open_media(source[row].image, frames=3).frames, PIXELS))
+    heard: list[Sequence[str]] = []
+    evaluate_all(model, [caption_evaluator(source, LOOK, lambda texts, _: heard.append(texts) or 0.0)])
+    captioner = Captioner(model, TOKENIZER)
+    inputs = [source[row].image for row in range(5)]
+    found = captioner.caption(inputs, beams=1, max_new_tokens=MAX_NEW_TOKENS)
+    assert heard == [[caption.text for caption in found]] and len(set(heard[0])) > 2
+
+
+def test_a_model_of_pictures_sees_the_middle_of_a_clip(tmp_path: Path, model: GitModel) -> None:
+    source = TarSource([clips_tar(tmp_path / "clips.tar", [9, 1])])
+    (seen,) = LOOK.batches(source, model, {})
+    assert seen.pixels_BFCHW.shape[1] == 1
+    assert torch.equal(seen.pixels_BFCHW[0], to_pixels([open_picture(source[0])], PIXELS))
+
+
+def test_pictures_that_keep_their_aspect_come_one_at_a_time(tmp_path: Path, model: GitModel) -> None:
+    """They come out at different sizes, which no tensor can hold together."""
+    files: list[tuple[str, bytes | dict[str, object]]] = []
+    for number, size in enumerate([(48, 40), (40, 80), (60, 60)]):
+        files += [(f"{number}.png", png(drawing("red", "disc", size))), (f"{number}.json", {"captions": ["a"]})]
+    source = TarSource([write_tar(tmp_path / "a.tar", files)])  # type: ignore[arg-type]
+    look = replace(LOOK, pixels=PixelConfig(size=32, fit="aspect", max_size=48))
+    shapes = [tuple(seen.pixels_BFCHW.shape[-2:]) for seen in look.batches(source, model, {})]
+    assert shapes == [(32, 38), (48, 24), (32, 32)]
+
+
+def test_names_are_counted_and_captions_scored(
+    tmp_path: Path, model: GitModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a class only the whole name is right; a score of captions would praise half of it."""
+    said = {"dog": "siberian husky", "cat": "cat", "crane": "crane machine", "photo": "a disc"}
+    texts = [("dog", {"label": "Siberian husky"}), ("cat", {"word": "cat"}), ("crane", {"label": "crane bird"})]
+    source = TarSource([texts_tar(tmp_path / "a.tar", [*texts, ("photo", {"caption": "a red disc"})])])
+    answers = iter(said.values())
+    monkeypatch.setattr(Look, "answers", lambda _, __, ___, asked: [[next(answers)] for _ in asked])
+    scored: list[Sequence[str]] = []
+    numbers = evaluate_all(model, [caption_evaluator(source, LOOK, lambda texts, _: scored.append(texts) or 0.5)])
+    assert (numbers["exact_match"], numbers["cider"], scored) == (2 / 3, 0.5, [["a disc"]])
+    named = RowSource(Dataset("named", tuple(row for row, _ in source._rows[:3])))
+    answers = iter(said.values())
+    assert evaluate_all(model, [caption_evaluator(named, LOOK, _characters)]).keys() == {"caption_loss", "exact_match"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "right"),
+    [("a disc", "A Disc", True), ("a disc", "a disc of", False), ("", "\u4e2d", False), ("\u4e2d", "\u4e2d", True)],
+)
+def test_what_is_right_is_what_the_vocabulary_can_spell(text: str, reference: str, right: bool) -> None:
+    assert is_right(text, reference, TOKENIZER) is right
+
+
+def test_numbers_of_one_name_are_averaged(model: GitModel) -> None:
+    assert evaluate_all(model, [lambda _: {"a": 1.0}, lambda _: {"a": 0.5, "b": 3.0}]) == {"a": 0.75, "b": 3.0}

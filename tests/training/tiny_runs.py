@@ -5,6 +5,7 @@ The processes come from a server that has imported torch already, so that a test
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import socket
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tiny_data import VOCAB, captions_tar, questions_tar, tokenizer
+from tiny_data import VOCAB, captions_tar, noise, png, questions_tar, tokenizer
 from torch import Tensor
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
@@ -72,7 +73,7 @@ media = 3
 [optim]
 encoder_lr = 1e-4
 lr = 1e-3
-warmup = 5
+warmup = 1
 [loading]
 workers = 0
 [saving]
@@ -133,6 +134,21 @@ def workplace(folder: Path, steps: int, save_every: int = 1, start: str = "", te
         save_checkpoint(Checkpoint(CONFIG, fresh_model().state_dict(), VOCAB), folder / "start")
     path = folder / "run.toml"
     path.write_text(text.format(steps=steps, save_every=save_every, start=start), encoding="utf-8")
+    return path
+
+
+def captions_lines(folder: Path) -> Path:
+    """120 pictures of animals, most brown; and some with captions that answer nothing, or with none."""
+    kinds = [(c, a) for c in ("brown", "brown", "black", "white", "red") for a in ("dog", "horse", "cat", "bird")]
+    captions = [f"a {colour} {animal} runs on the grass ." for colour, animal in kinds for _ in range(6)]
+    captions[::20] = ["wow"] * len(captions[::20])
+    lines = []
+    for number, caption in enumerate(captions):
+        (folder / f"{number}.png").write_bytes(png(noise((20, 20), number)))
+        twice = [caption, caption.replace("runs", "is running")]
+        lines.append(json.dumps({"image": f"{number}.png", "captions": twice}) + "\n")
+    path = folder / "captions.jsonl"
+    path.write_text("".join(lines))
     return path
 
 

@@ -11,6 +11,7 @@ texts that never end would be rewarded like whole ones.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -52,7 +53,7 @@ From = Annotated[
     typer.Option(
         "--from",
         metavar="MODEL",
-        help=f"The model to go on from; {BUNDLED} when not given.",
+        help=f"The model to go on from, or a run's folder, for what it saved last; {BUNDLED} when not given.",
         rich_help_panel=FOLDER_PANEL,
     ),
 ]
@@ -62,7 +63,7 @@ Output = Annotated[
         "-o",
         "--output",
         metavar="FOLDER",
-        help="Where the run file, states, log and the finished model go.",
+        help="Where the run file, states, log and the finished model go; runs/NAME of the data when not given.",
         rich_help_panel=FOLDER_PANEL,
     ),
 ]
@@ -93,7 +94,8 @@ def train(
     """
     _check_words(run, folder, data, model, output, dry_run)
     if data:
-        return _train_on(data, model or BUNDLED, Path(output or ""), overrides or [], resume, dry_run)
+        folder_of_run = Path("runs", _name_of(data[0])) if output is None else Path(output)
+        return _train_on(data, model or BUNDLED, folder_of_run, overrides or [], resume, dry_run)
     if dry_run:
         from pixtell.training.run_file import load_stages
 
@@ -104,20 +106,24 @@ def train(
 def _check_words(
     run: str | None, folder: str | None, data: list[str] | None, model: str | None, output: str | None, dry_run: bool
 ) -> None:
-    """Data and a folder for the run, or a run file and a folder, which a dry run doesn't need."""
+    """Data, or a run file and a folder for the run, which a dry run doesn't need."""
     problems = []
     if data:
         if run is not None:
             problems.append(f"{run}: a run file names its data, so --data doesn't go with it")
-        if output is None:
-            problems.append("--data needs a folder for the run: -o FOLDER")
     else:
         if run is None or (folder is None and not dry_run):
-            problems.append("name a run file and a folder for the run, or --data FOLDER and -o FOLDER")
+            problems.append("name a run file and a folder for the run, or --data FOLDER")
         given = {"--from": model, "-o": output}
         problems += [f"{name} goes with --data" for name, value in given.items() if value is not None]
     if problems:
         raise ConfigError.listing("pixtell train", problems)
+
+
+def _name_of(data: str) -> str:
+    """What a data set is called where it gives its name to a run: that of its folder, or of its files without marks."""
+    path = Path(data).absolute()
+    return re.sub(r"[*?\[\]]+", "", path.name if path.is_dir() else path.stem).strip("-_. ") or "data"
 
 
 def _train_on(data: list[str], model: str, folder: Path, overrides: Sequence[str], resume: bool, dry_run: bool) -> int:

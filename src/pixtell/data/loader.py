@@ -240,25 +240,6 @@ def pad_sequences(sequences: Sequence[Sequence[tuple[list[int], list[bool]]]], p
     return ids_BKT, need_predict_BKT
 
 
-def validation_batches(
-    source: RowSource, tokenizer: Tokenizer, pixels: PixelConfig, media: int, limit: int, frames: int = 1
-) -> Iterator[Batch]:
-    """The first `limit` rows in order, whole pictures (of clips `frames`) and all their texts, `media` rows a batch.
-
-    Pixels that keep the aspect differ in size from row to row, and photos have fewer frames than clips, so those come
-    one row a batch.
-    """
-    media = 1 if pixels.fit == "aspect" or frames > 1 else media
-    for start in range(0, min(limit, len(source)), media):
-        examples = [source[row] for row in range(start, min(start + media, limit, len(source)))]
-        pixels_BFCHW = torch.stack([to_pixels(open_frames(example, frames), pixels) for example in examples])
-        sequences = [[sequence(tokenizer, pair) for pair in example.texts] for example in examples]
-        ids, need_predict = pad_sequences(sequences, tokenizer.pad_id)
-        keys = tuple(example.key for example in examples)
-        references = tuple(tuple(pair.target for pair in example.texts) for example in examples)
-        yield Batch(pixels_BFCHW, ids, need_predict, len(examples), keys, references)
-
-
 def prefetched(
     loader: Loader, start: int, end: int, *, rank: int = 0, world: int = 1, workers: int = 0, ahead: int = 2
 ) -> Iterator[Batch]:

@@ -19,5 +19,7 @@ def lock(handle: int, path: Path, cure: str) -> None:
         return
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         raise PixtellError(f"{path}: another process is at it: {cure}") from None
+    except OSError:  # some file systems of clusters know no locks
+        return

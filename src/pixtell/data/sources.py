@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pixtell.data.dataset import Dataset, open_dataset
@@ -54,6 +55,11 @@ class RowSource:
     def row_texts(self, number: int) -> tuple[TextPair, ...]:
         """The texts of a row, without touching its picture."""
         return texts_of(self._rows[number][0])
+
+    def is_named(self, number: int) -> bool:
+        """Whether all that is learnt of the row is the name of its class, or its word."""
+        row = self._rows[number][0]
+        return not texts_of(replace(row, label=""))
 
     def texts(self) -> list[TextPair]:
         """Every text of every row, without touching a picture."""

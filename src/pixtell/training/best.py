@@ -7,6 +7,7 @@ a good model can learn next to nothing, and a run must not hand back a worse one
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,9 +38,9 @@ class Best:
             self.score, self.step = float(kept["score"]), int(kept["step"])
 
     def note(self, step: int, numbers: Mapping[str, float], model: GitModel) -> None:
-        """Keep the model's weights, in half precision, if it is better than all before."""
+        """Keep the model's weights, in half precision, if it is better than all before; what is no number never is."""
         score = judged(numbers)
-        if not self.wanted or score is None or (self.score is not None and score <= self.score):
+        if not self.wanted or score is None or math.isnan(score) or (self.score is not None and score <= self.score):
             return
         self.score, self.step = score, step
         if self.writes:

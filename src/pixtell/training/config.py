@@ -12,7 +12,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
@@ -27,8 +34,9 @@ class _Closed(BaseModel):
 class StartConfig(_Closed):
     """What the weights start from: a checkpoint (`model`), CLIP's encoder (`clip`), or parts of a small model.
 
-    `model` is anything that `pixtell --model` takes. `clip` is the hub's name or a folder of CLIP's weights, beside
-    which the decoder starts at random, as the authors' did; `vocab` is then its vocab.txt (by default
+    `model` is anything that `pixtell --model` takes, or the folder of a run or of one of its states: the newest weights
+    that it saved, or their running mean where it keeps one. `clip` is the hub's name or a folder of CLIP's weights,
+    beside which the decoder starts at random, as the authors' did; `vocab` is then its vocab.txt (by default
     bert-base-uncased's, out of the `mini` extra). `efficientnet` is the number of EfficientNet-Lite in the small model,
     `layers` the decoder's, of a small model MiniLM's.
 
@@ -49,18 +57,25 @@ class StartConfig(_Closed):
     attention_dropout: Share | None = None
 
 
-class StreamConfig(_Closed):
-    """One source of batches: `data` are files of one data set, or patterns of them, in any format that is read.
+class RowsConfig(_Closed):
+    """Rows of one data set: `data` are its files, or patterns of them, in any format that is read.
 
-    `pictures` is the folder of what the files only name, `split` chooses from a file that holds several. `ask` learns
-    questions made from the captions in their place, those that `pixtell data ask` writes. The rest is told by
-    `pixtell.data.loader.Stream`; defaults are the published ones (git-facts 1.3).
+    `pictures` is the folder of what the files only name, `split` chooses from a file that holds several. `ask` puts
+    questions made from the captions in their place, those that `pixtell data ask` writes.
     """
 
     data: str | tuple[str, ...]
     pictures: str | None = None
     split: str | None = None
     ask: bool = False
+
+
+class StreamConfig(RowsConfig):
+    """One source of batches: rows, and how they are learnt.
+
+    All but the rows is told by `pixtell.data.loader.Stream`; defaults are the published ones (git-facts 1.3).
+    """
+
     weight: Positive = 1
     media: Positive = 32
     texts: Positive = 5
@@ -159,10 +174,26 @@ class LogConfig(_Closed):
     tensorboard: bool = False
 
 
-class ValidationConfig(_Closed):
-    """What is looked at on the way: every `every` steps, `limit` rows of `captions` and `questions` (files).
+class LookedAtConfig(RowsConfig):
+    """Rows that are looked at; files of which nothing else is to be said stand for themselves."""
 
-    Where the data have no such part, `held_out` rows of the first stream's are looked at and learnt by no stream.
+    @model_validator(mode="before")
+    @classmethod
+    def _of_files(cls, given: object) -> object:
+        return given if isinstance(given, dict | RowsConfig) else {"data": given}
+
+    @model_serializer(mode="wrap")
+    def _as_files(self, whole: SerializerFunctionWrapHandler) -> object:
+        """Files alone are written as such, as they are in the seals of models from before there was more to say."""
+        fields = whole(self)
+        return fields["data"] if self == LookedAtConfig(data=self.data) else fields
+
+
+class ValidationConfig(_Closed):
+    """What is looked at on the way: every `every` steps, `limit` rows of `captions` and of `questions`.
+
+    Each is files, or a table with `data`, `pictures`, `split` and, of `questions`, `ask`. Where the data have no such
+    part, `held_out` rows of the first stream's are looked at and learnt by no stream.
     `before` looks before the first step, too; `keep_best` makes the best of what was looked at the finished model, by
     CIDEr and exact answers, or else by the loss, rather than the last.
     """
@@ -172,8 +203,8 @@ class ValidationConfig(_Closed):
     keep_best: bool = False
     held_out: Natural = 0
     limit: Positive = 200
-    captions: str | tuple[str, ...] | None = None
-    questions: str | tuple[str, ...] | None = None
+    captions: LookedAtConfig | None = None
+    questions: LookedAtConfig | None = None
 
 
 class RunConfig(_Closed):
@@ -246,12 +277,33 @@ def contradictions(run: RunConfig, inherited: Collection[str] = ()) -> list[str]
     looked = run.validation
     if looked.held_out and (looked.captions is not None or looked.questions is not None):
         found.append("validation: held_out is for data without a part to look at; captions or questions name one")
+    if looked.held_out > looked.limit:
+        found.append(
+            f"validation: held_out takes {looked.held_out} rows from the training, and limit looks at {looked.limit} "
+            f"of them: set limit to {looked.held_out}, or hold out {looked.limit}"
+        )
+    if looked.captions is not None and looked.captions.ask:
+        found.append("validation.captions.ask: captions are looked at as they are; ask goes with validation.questions")
     if run.scst is not None:
         if "label_smoothing" in own:
             found.append("optim.label_smoothing: self-critical training (scst) has no labels to smooth")
         if run.scst.baseline == "mean" and run.scst.samples < 2:
             found.append("scst.samples: the mean of the other samples needs at least 2")
-    return found
+    return [*found, *never_reached(run, run.steps)] if run.steps is not None and run.epochs is None else found
+
+
+def never_reached(run: RunConfig, steps: int) -> list[str]:
+    """What learning rates would come to after the end of a run of so many steps, a line each."""
+    warmup, frozen = run.optim.warmup, run.optim.frozen_encoder_steps
+    if warmup > steps:
+        cure = f"a tenth of them is {max(1, steps // 10):,}"
+        return [f"optim.warmup: learning rates rise for {warmup:,} steps, but the run has {steps:,}: {cure}"]
+    if frozen and frozen + warmup > steps and run.lora is None and "vision" not in run.frozen:
+        return [
+            f"optim.frozen_encoder_steps: the encoder is frozen for {frozen:,} steps, and its rate rises for "
+            f"{warmup:,} (optim.warmup), but the run has {steps:,}: lower them, or freeze it for good (frozen)"
+        ]
+    return []
 
 
 def _about_the_start(start: StartConfig) -> list[str]:

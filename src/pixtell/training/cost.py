@@ -28,6 +28,11 @@ from pixtell.training.trainee import Trainee
 FEW = 4  # media of a trial pass: enough that a medium's share of it is what it is in a batch
 # Bytes of a weight, float32; of one that learns its gradient and AdamW's two moments as well, and its running mean.
 WEIGHT, GRADIENT, MOMENTS, MEAN = 4, 4, 8, 4
+# By version: a group's limit, what it uses, and the parts of memory.stat that are files which can be read again.
+CGROUP_FILES = {
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_active_file", "total_inactive_file")),
+    2: ("memory.max", "memory.current", ("active_file", "inactive_file")),
+}
 
 
 @dataclass(frozen=True)
@@ -106,15 +111,53 @@ def _same(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def free_memory(device: torch.device) -> int | None:
-    """Bytes that a training could have: of the GPU, or of the machine; None where the system doesn't say."""
+def free_memory(device: torch.device, root: Path = Path("/")) -> int | None:
+    """Bytes that a training could have: of the GPU, or of the machine, as far as Docker or SLURM allow it.
+
+    None where the system doesn't say.
+    """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+        lines = (root / "proc" / "meminfo").read_text(encoding="ascii").splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration, ValueError, IndexError):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2 if hasattr(os, "sysconf") else None
+    return min([free, *_allowed(root)])
+
+
+def _allowed(root: Path) -> list[int]:
+    """What the limits of this process's control groups leave, from its own up to the topmost one (man 7 cgroups).
+
+    A container sees its own group at the top, though it is told another name.
+    """
+    try:
+        lines = (root / "proc" / "self" / "cgroup").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        controllers, _, own = line.partition(":")[2].partition(":")
+        version = 2 if not controllers else 1 if "memory" in controllers.split(",") else None
+        if version is None:
+            continue
+        top = root / "sys" / "fs" / "cgroup" / ("memory" if version == 1 else "")
+        group = top / own.strip("/")
+        for folder in (group, *group.parents):
+            if folder.is_relative_to(top) and (left := _left(folder, *CGROUP_FILES[version])) is not None:
+                found.append(left)
+    return found
+
+
+def _left(group: Path, limit: str, used: str, cached: tuple[str, ...]) -> int | None:
+    """What a group may still take, with the files it keeps in memory, which make room; None where it has no limit."""
+    try:
+        most, taken = (int((group / name).read_text(encoding="ascii")) for name in (limit, used))
+        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+        kept = sum(int(line.split()[1]) for line in lines if line.split()[0] in cached)
+    except (OSError, ValueError, IndexError):  # "max" is no number
+        return None
+    return max(0, most - taken + kept)
 
 
 def fitting(media: int, fits: Callable[[int], bool]) -> tuple[int, int]:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pixtell.checkpoint.state import Checkpoint
-from pixtell.training.config import RunConfig
+from pixtell.data.memory import keep_freed_memory
+from pixtell.training.config import RunConfig, never_reached
 from pixtell.training.cost import Cost, cost_of, free_memory
 from pixtell.training.dist import World, joined
 from pixtell.training.log import time_left
@@ -26,17 +27,28 @@ NOBODY = Judges()
 def dry_run(
     runs: Sequence[RunConfig], run_file: Path, say: Callable[[str], None], judges: Judges = NOBODY
 ) -> tuple[str, ...]:
-    """What the runs of this file would be; `say` hears warnings about its data. Raises `PixtellError` as they would."""
+    """What the runs of this file would be; `say` hears warnings. Raises `PixtellError` as they would.
+
+    Of several processes only the first one is told anything.
+    """
     lines: list[str] = []
     former = None
     with joined(say) as world:
+        if not world.first:  # of several processes one speaks
+            say = _nothing
+        if world.device.type == "cpu":
+            keep_freed_memory()  # as the run does: its steps would seem a third longer
         for number, run in enumerate(runs, start=1):
             parts = put_together(run, run_file, say, former)
             # Of a stage's model only the shape is known before; its first weights stand in for it.
             former = Checkpoint(parts.model.config, dict(parts.model.state_dict()), parts.vocabulary)
             lines += [f"stage    {number} of {len(runs)}"] if len(runs) > 1 else []
             lines += _told(run, run_file, parts, world, say, judges)
-    return tuple(lines)
+    return tuple(lines) if world.first else ()
+
+
+def _nothing(_: str) -> None:
+    """What the other processes say."""
 
 
 def _told(
@@ -44,6 +56,8 @@ def _told(
 ) -> list[str]:
     rows_to_look_at(run, run_file, parts.held_out, say)  # so that they are opened, too
     steps = steps_of(run, parts.loader)
+    for line in never_reached(run, steps):
+        say(f"warning: {line}")
     objective = objective_of(run, parts.loader, judges)
     cost = cost_of(run, steps, Trainee.of(run, steps, parts.model, world), parts.loader, objective)
     return [

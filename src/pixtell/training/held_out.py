@@ -38,7 +38,7 @@ def hold_out(datasets: Sequence[Dataset], count: int) -> tuple[list[Dataset], Da
 
 
 def with_captions(dataset: Dataset) -> Dataset:
-    """The rows that are described, or named, without their questions."""
+    """The rows that are described, or named, without their questions, whose answers would count as descriptions."""
     rows = [replace(row, questions=()) for row in dataset.rows]
     return replace(dataset, rows=tuple(row for row in rows if texts_of(row)))
 

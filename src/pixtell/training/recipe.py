@@ -17,7 +17,6 @@ from pathlib import Path
 
 import torch
 
-from pixtell.checkpoint.convert import load_checkpoint
 from pixtell.config import EfficientNetLiteConfig, ModelConfig
 from pixtell.data.dataset import open_dataset
 from pixtell.data.loader import Loader, Stream, open_frames
@@ -29,7 +28,7 @@ from pixtell.training.cost import cost_of, fitting, free_memory
 from pixtell.training.dist import World
 from pixtell.training.loop import make_folder
 from pixtell.training.run_file import parse_run
-from pixtell.training.start import starting_model
+from pixtell.training.start import checkpoint_of, starting_model
 from pixtell.training.trainee import Trainee
 
 # Up to so many rows, so many epochs; more are learnt once.
@@ -169,7 +168,7 @@ def found_media(found: Found) -> int:
 def _look(data: Sequence[str], model: str) -> Found:
     names = names_of(data)
     source = RowSource(open_dataset(names))
-    known = load_checkpoint(model).config
+    known = checkpoint_of(model).config
     clips = False
     for number in range(min(FRAMES, len(source))):  # the first one that can be opened tells
         try:

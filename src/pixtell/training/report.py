@@ -1,7 +1,8 @@
 """What became of a run, as one page that a browser opens from a disk, offline.
 
 In: the log of a run's folder, its settings, and its finished model with rows that it has not learnt. Out: report.html:
-curves of everything that was logged, and pictures with what the model says of them beside what people wrote.
+curves of everything that was logged, and pictures with what the model says of them beside what people wrote. A run that
+has stopped leaves the curves alone.
 
 The surprising thing: the log has no learning rates. A rate is a function of the step (`optim.py`), so its curve is
 computed.
@@ -13,15 +14,15 @@ import base64
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from pixtell.data.loader import open_picture
+from pixtell.data.opened import FAILURES
 from pixtell.data.sources import RowSource
-from pixtell.errors import ConfigError
+from pixtell.errors import ConfigError, InputError
 from pixtell.model import GitModel
 from pixtell.page import Design, assemble, shrink
 from pixtell.training.config import RunConfig
@@ -42,11 +43,13 @@ THUMBNAIL, QUALITY = 192, 75  # as in the evaluation's report
 NAMES = {
     "loss": "loss",
     "reward": "reward of samples",
+    "baseline": "reward that was to be expected",
     "cider": "CIDEr, held out or validation",
     "exact_match": "exact answers",
     "caption_loss": "loss of captions that are not learnt",
     "gradient_norm": "gradients' norm",
     "media_per_second": "pictures or clips a second",
+    "waiting": "share of the time that was waited for data",
 }
 
 
@@ -95,8 +98,15 @@ def report_of(
     with torch.inference_mode():
         shown = [one for source in described for one in _shown(source, model, alone, questions=False)]
         shown += [one for source in asked for one in _shown(source, model, alone, questions=True)]
-    settings = [(name, str(value)) for name, value in run.deciding().items() if value is not None]
-    return RunReport(folder.name, steps, curves_of(run, steps, lines_of(folder)), tuple(settings), tuple(shown))
+    return RunReport(folder.name, steps, curves_of(run, steps, lines_of(folder)), _settings(run), tuple(shown))
+
+
+def report_so_far(run: RunConfig, folder: Path, steps: int) -> RunReport:
+    """The curves of a run of `steps` that has stopped on the way."""
+    lines = lines_of(folder)
+    last = max((int(line["step"]) for line in lines), default=0)
+    title = f"{folder.name}, stopped: logged up to step {last:,} of {steps:,}"
+    return RunReport(title, steps, curves_of(run, steps, lines), _settings(run), ())
 
 
 def curves_of(run: RunConfig, steps: int, lines: Sequence[dict[str, float]]) -> tuple[Curve, ...]:
@@ -133,18 +143,33 @@ def page(report: RunReport) -> str:
     return "".join(assemble(DESIGN, report.title, content))
 
 
+def _settings(run: RunConfig) -> tuple[tuple[str, str], ...]:
+    return tuple((name, str(value)) for name, value in run.deciding().items() if value is not None)
+
+
 def _share(run: RunConfig, steps: int, step: int, late: int) -> float:
     return learning_rate(step - late, steps - late, run.optim.warmup) if step >= late else 0.0
 
 
 def _shown(source: RowSource, model: GitModel, look: Look, questions: bool) -> list[Shown]:
-    found = []
-    for _, examples, pixels_BFCHW in look.batches(source):
-        prompts = [[example.texts[0].prompt] if questions else [""] for example in examples]
-        said = look.answers(model, pixels_BFCHW, prompts)
-        for example, [prompt], [text] in zip(examples, prompts, said, strict=True):
+    """The first rows in their order, without those that can't be seen, which are told."""
+    found: dict[int, Shown] = {}
+    unseen: dict[int, str] = {}
+    for seen in look.batches(source, model, unseen):
+        prompts = [[example.texts[0].prompt] if questions else [""] for example in seen.examples]
+        said = look.answers(model, seen.pixels_BFCHW, prompts)
+        for row, example, [prompt], [text] in zip(seen.rows, seen.examples, prompts, said, strict=True):
             told = tuple(pair.target for pair in example.texts if pair.prompt == prompt)
-            small = shrink(open_picture(example), THUMBNAIL, "JPEG", quality=QUALITY, optimize=True)
-            picture = "data:image/jpeg;base64," + base64.b64encode(small).decode("ascii")
-            found.append(Shown(example.key, prompt, text, told, picture))
-    return list(islice(found, MOST_SHOWN))
+            try:
+                picture = open_picture(example)  # of a clip the frame in its middle
+            except FAILURES as error:
+                unseen[row] = str(error)
+                continue
+            small = shrink(picture, THUMBNAIL, "JPEG", quality=QUALITY, optimize=True)
+            address = "data:image/jpeg;base64," + base64.b64encode(small).decode("ascii")
+            found[row] = Shown(example.key, prompt, text, told, address)
+    try:
+        look.tell_unseen(source, unseen)
+    except InputError as error:  # the model is finished all the same
+        look.say(f"  warning: {error}")
+    return [found[row] for row in sorted(found)]

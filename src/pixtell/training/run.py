@@ -8,6 +8,7 @@ that is finished is passed over. `resume` only insists that there is a state.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,28 +18,35 @@ from pathlib import Path
 import torch
 
 from pixtell.checkpoint.convert import build_model, load_checkpoint, save_checkpoint
-from pixtell.checkpoint.state import Checkpoint
+from pixtell.checkpoint.state import Checkpoint, empty_model
+from pixtell.config import ModelConfig
 from pixtell.data.dataset import Dataset, open_dataset
 from pixtell.data.loader import Loader, Stream
+from pixtell.data.lock import lock
 from pixtell.data.memory import keep_freed_memory
 from pixtell.data.questions import ask_rows
 from pixtell.data.sources import RowSource
-from pixtell.errors import ConfigError, InputError
+from pixtell.errors import ConfigError, InputError, PixtellError
 from pixtell.model import GitModel
 from pixtell.tokenizer import Tokenizer
-from pixtell.training.config import RunConfig, StreamConfig
+from pixtell.training.config import RowsConfig, RunConfig, StreamConfig, never_reached
 from pixtell.training.dist import World, joined
+from pixtell.training.freeze import ever_learning
 from pixtell.training.held_out import hold_out, with_captions, with_questions
-from pixtell.training.loop import steps_of, train
+from pixtell.training.loop import make_folder, steps_of, train
+from pixtell.training.lora import add_lora
 from pixtell.training.report import FILE as REPORT
-from pixtell.training.report import report_of, write_report
+from pixtell.training.report import report_of, report_so_far, write_report
 from pixtell.training.run_file import load_stages
-from pixtell.training.scst import Reward, SelfCritical
+from pixtell.training.scst import Reward, SelfCritical, to_be_rewarded
 from pixtell.training.stages import MODEL, Stage, stages_in
-from pixtell.training.start import adapted, starting_model
+from pixtell.training.start import adapted, check_frames, starting_model
 from pixtell.training.state import found_states
 from pixtell.training.step import Objective, captions
-from pixtell.training.validation import Evaluator, Look, Scorer, answer_evaluator, caption_evaluator
+from pixtell.training.validation import Evaluator, Look, Scorer, answer_evaluator, caption_evaluator, see_any
+
+NO_TEXTS = "no_texts"  # the code of a row without any: no fault of a folder in which some pictures wait for theirs
+LOCK = ".lock"  # a file in the run's folder, held while a process trains there
 
 
 @dataclass(frozen=True)
@@ -64,19 +72,20 @@ def run_training(
         _judged(stage.run, judges)
     if resume and not any(found_states(stage.folder) for stage in stages):
         raise ConfigError(f"{folder}: no state to go on from; leave --resume out to begin")
-    with joined(say) as world:
+    with joined(say) as world, contextlib.ExitStack() as ends:
         say_once = say if world.first else _nothing
         if world.device.type == "cpu":
             keep_freed_memory()
         _enough_for(world, stages)
         world.of_first(partial(_open_ahead, stages, run_file))
+        world.of_first(partial(_hold, folder, ends))
         former = None
-        for stage in stages:
+        for number, stage in enumerate(stages, start=1):
             if former is not None:
                 stage = world.of_first(partial(stage.after, former))
             if stage.name and world.of_first(stage.is_finished):
                 say_once(f"{stage.name}: finished before")
-            elif not _run_stage(stage, former, run_file, say_once, world, judges):
+            elif not _run_stage(stage, former, stages[number:], run_file, say_once, world, judges):
                 return False
             former = stage
         if len(stages) > 1:
@@ -84,8 +93,25 @@ def run_training(
     return True
 
 
+def _hold(folder: Path, ends: contextlib.ExitStack) -> None:
+    """Keep other processes out of the folder until the `ends`: a job's requeued twin, or a second start by mistake."""
+    make_folder(folder)
+    path = folder / LOCK
+    try:
+        file = ends.enter_context(path.open("a"))
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be written: {error.strerror}") from None
+    lock(file.fileno(), path, "wait for the training that runs in this folder, or choose another one")
+
+
 def _run_stage(
-    stage: Stage, former: Stage | None, run_file: Path, say: Callable[[str], None], world: World, judges: Judges
+    stage: Stage,
+    former: Stage | None,
+    later: Sequence[Stage],
+    run_file: Path,
+    say: Callable[[str], None],
+    world: World,
+    judges: Judges,
 ) -> bool:
     """Train one stage, from the model of the `former` one if there is one; returns whether it is finished."""
     run = stage.run
@@ -94,13 +120,23 @@ def _run_stage(
     gc.collect()  # what the stage before has left, or two models and two optimisers would share a GPU's memory
     parts = put_together(run, run_file, say, None if former is None else load_checkpoint(former.model))
     loader, vocabulary = parts.loader, parts.vocabulary
+    fit_later(parts.model.config, later)
+    steps = steps_of(run, loader)
+    for line in never_reached(run, steps):
+        say(f"warning: {line}")
     rows = rows_to_look_at(run, run_file, parts.held_out, say)
     look = Look(loader.tokenizer, loader.pixels, run.validation.limit, say, world, run.precision == "bf16")
     evaluators = evaluators_of(rows, look, judges.score)
     objective = objective_of(run, loader, judges)
-    trained, step = train(run, stage.folder, parts.model, loader, evaluators, say, world, objective)
+    try:
+        trained, step = train(run, stage.folder, parts.model, loader, evaluators, say, world, objective)
+    except PixtellError as error:
+        if not isinstance(error, ConfigError):  # it had begun: the page shows where to
+            _report_so_far(stage, steps, world)
+        raise
     _tell_broken(loader, say)
-    if step != steps_of(run, loader):
+    if step != steps:
+        _report_so_far(stage, steps, world)
         say(f"stopped after step {step}; the same command goes on from there")
         return False
 
@@ -116,14 +152,43 @@ def _run_stage(
     return True
 
 
+def _report_so_far(stage: Stage, steps: int, world: World) -> None:
+    """Leave the curves of a run that has stopped; where they can't be written, what stopped it is what is told."""
+    if world.first:
+        with contextlib.suppress(ConfigError):
+            write_report(report_so_far(stage.run, stage.folder, steps), stage.folder / REPORT)
+
+
 def _open_ahead(stages: Sequence[Stage], run_file: Path) -> None:
     """Open the data of later stages that have never run, so that they lack nothing when their hour comes."""
-    opened = [(stages[0].run.streams, stages[0].run.validation)]
+    opened = [(stages[0].run.streams, stages[0].run.validation, stages[0].run.scst is not None)]
     for stage in stages[1:]:
         run = stage.run
-        if not found_states(stage.folder) and (run.streams, run.validation) not in opened:
-            opened.append((run.streams, run.validation))
-            rows_to_look_at(run, run_file, open_streams(run, run_file, _nothing)[1], _nothing)
+        data = (run.streams, run.validation, run.scst is not None)
+        if not found_states(stage.folder) and data not in opened:
+            opened.append(data)
+            streams, held_out = open_streams(run, run_file, _nothing)
+            rows_to_look_at(run, run_file, held_out, _nothing)
+            if run.scst is not None:
+                to_be_rewarded(streams)
+
+
+def fit_later(config: ModelConfig, stages: Sequence[Stage]) -> None:
+    """See that later stages name parts, layers and frames of the model they will be given, found out on an empty one.
+
+    Raises `ConfigError` with the stage's name.
+    """
+    for stage in stages:
+        run = stage.run
+        try:
+            model = adapted(empty_model(config), run.start, "the stage before")
+            check_frames(run, model.config)
+            if run.lora is not None:
+                add_lora(model, run.lora)
+            ever_learning(model, run)
+        except ConfigError as error:
+            raise ConfigError(f"{stage.name}: {error}") from None
+        config = model.config
 
 
 def _publish(last: Stage, target: Path) -> None:
@@ -161,13 +226,14 @@ def put_together(run: RunConfig, run_file: Path, say: Callable[[str], None], for
     streams, held_out = open_streams(run, run_file, say)
     torch.manual_seed(run.seed)
     if former is None:
-        texts = [pair for stream in streams for pair in stream.source.texts()]
+        texts = (pair for stream in streams for pair in stream.source.texts())  # which few kinds of a start read
         model, vocabulary = starting_model(run.start, texts, run_file.parent)
     else:
         model, vocabulary = (
             adapted(build_model(former).requires_grad_(True), run.start, "the stage before"),
             former.vocab,
         )
+    check_frames(run, model.config)
     loader = Loader(streams, Tokenizer(vocabulary), model.config.pixels, run.seed, max_broken=run.loading.max_broken)
     return Parts(model, vocabulary, loader, held_out)
 
@@ -187,21 +253,24 @@ def open_data(
     run_file: Path,
     say: Callable[[str], None],
     limit: int,
-    config: StreamConfig | None = None,
+    config: RowsConfig | None = None,
 ) -> Dataset:
     """A data set that a run file names, relative to the run file. Raises `InputError`, `ConfigError`.
 
-    What of it can't be used is told, and is an error when it is more than `limit`.
+    What of it can't be used is told, and is an error when it is more than `limit`; not so what has no text yet.
     """
     beside = run_file.parent
     patterns = [files] if isinstance(files, str) else files
     pictures = None if config is None or config.pictures is None else beside / config.pictures
     split = None if config is None else config.split
     dataset = open_dataset([beside / pattern for pattern in patterns], media=pictures, split=split)
-    if dataset.problems:
-        first = dataset.problems[0]
-        told = f"{dataset.name}: {len(dataset.problems):,} rows can't be used, the first: {first.message}"
-        if len(dataset.problems) > limit:
+    problems = [problem for problem in dataset.problems if problem.code != NO_TEXTS]
+    if bare := len(dataset.problems) - len(problems):
+        say(f"{dataset.name}: {bare:,} rows have no text and are left out; {len(dataset.rows):,} have one")
+    if problems:
+        first = problems[0]
+        told = f"{dataset.name}: {len(problems):,} rows can't be used, the first: {first.message}"
+        if len(problems) > limit:
             raise InputError(first.code, f"{told} ({limit} is the limit: loading.max_broken)")
         say(f"warning: {told}")
     return _asked(dataset) if config is not None and config.ask else dataset
@@ -241,12 +310,26 @@ def _enough_for(world: World, stages: Sequence[Stage]) -> None:
 def rows_to_look_at(run: RunConfig, run_file: Path, held_out: Dataset | None, say: Callable[[str], None]) -> Rows:
     """The rows of the run file's `validation`, and those held out. Raises `InputError`, `ConfigError`."""
     asked, limit = run.validation, run.loading.max_broken
-    described = [] if asked.captions is None else [open_data(asked.captions, run_file, say, limit)]
-    questioned = [] if asked.questions is None else [open_data(asked.questions, run_file, say, limit)]
+    described, questioned = [], []
+    if (files := asked.captions) is not None:
+        described.append(_only(with_captions, open_data(files.data, run_file, say, limit, files), "captions or labels"))
+    if (files := asked.questions) is not None:
+        questioned.append(_only(with_questions, open_data(files.data, run_file, say, limit, files), "questions"))
     if held_out is not None:
         described += [part for part in (with_captions(held_out),) if part.rows]
         questioned += [part for part in (with_questions(held_out),) if part.rows]
-    return Rows(tuple(map(RowSource, described)), tuple(map(RowSource, questioned)))
+    rows = Rows(tuple(map(RowSource, described)), tuple(map(RowSource, questioned)))
+    for source in (*rows.captions, *rows.questions):
+        see_any(source, asked.limit)
+    return rows
+
+
+def _only(part: Callable[[Dataset], Dataset], dataset: Dataset, wanted: str) -> Dataset:
+    """What of a data set is looked at by those who want captions, or questions; the rest would pass for it."""
+    found = part(dataset)
+    if not found.rows:
+        raise InputError("empty", f"{dataset.name}: none of its {len(dataset.rows):,} rows has {wanted} to look at")
+    return found
 
 
 def evaluators_of(rows: Rows, look: Look, score: Scorer | None) -> list[Evaluator]:
@@ -267,12 +350,7 @@ def objective_of(run: RunConfig, loader: Loader, judges: Judges) -> Objective:
     _judged(run, judges)
     if run.scst is None or judges.reward is None:
         return captions
-    rows = [s.source.row_texts(row) for s in loader.streams for row in range(len(s.source))]
-    # Questions are learnt as they are: their answers would make the words of captions look rare.
-    references = {tuple(pair.target for pair in texts) for texts in rows if any(not pair.prompt for pair in texts)}
-    if not references:
-        raise ConfigError("scst: only captions are rewarded, and no stream has any")
-    return SelfCritical(run.scst, loader.tokenizer, judges.reward(sorted(references)))
+    return SelfCritical(run.scst, loader.tokenizer, judges.reward(to_be_rewarded(loader.streams)))
 
 
 def _tell_broken(loader: Loader, say: Callable[[str], None]) -> None:

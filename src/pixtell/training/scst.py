@@ -22,9 +22,10 @@ import torch
 from torch import Tensor
 
 from pixtell.config import DecodeOptions
-from pixtell.data.loader import Batch, pad_sequences
+from pixtell.data.loader import Batch, Stream, pad_sequences
 from pixtell.decoding.loop import Prompt, generate
 from pixtell.decoding.strategies import Hypothesis
+from pixtell.errors import ConfigError
 from pixtell.model import GitModel
 from pixtell.tokenizer import Tokenizer
 from pixtell.training.config import ScstConfig
@@ -123,6 +124,31 @@ class SelfCritical:
         if self.config.baseline == "greedy":
             return self._rewards(batch, [[text] for text in greedy]).expand_as(rewards_BK)
         return (rewards_BK.sum(1, keepdim=True) - rewards_BK) / (rewards_BK.shape[1] - 1)
+
+
+def to_be_rewarded(streams: Sequence[Stream]) -> list[tuple[str, ...]]:
+    """The captions of each picture that has any, once: what rewards are counted from.
+
+    Questions are learnt as they are: their answers would make the words of captions look rare. Raises `ConfigError`
+    where no stream has captions, or one has both: a batch of it would be rewarded by one process, and not by another.
+    """
+    found: set[tuple[str, ...]] = set()
+    for stream in streams:
+        questions, captions = 0, 0
+        for row in range(len(stream.source)):
+            texts = stream.source.row_texts(row)
+            asked = sum(bool(pair.prompt) for pair in texts)
+            questions, captions = questions + asked, captions + len(texts) - asked
+            if asked < len(texts):
+                found.add(tuple(pair.target for pair in texts))
+        if questions and captions:
+            raise ConfigError(
+                f"scst: {stream.source.name} has {captions:,} captions, which are rewarded, and {questions:,} "
+                "questions, which are not: make two data sets of it, and a stream of each"
+            )
+    if not found:
+        raise ConfigError("scst: only captions are rewarded, and no stream has any")
+    return sorted(found)
 
 
 def only_captions(batch: Batch) -> bool:

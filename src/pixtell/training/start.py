@@ -23,8 +23,9 @@ from pixtell.errors import ConfigError
 from pixtell.model import GitModel
 from pixtell.tokenizer import MAX_TEXT
 from pixtell.training.clip import clip_model
-from pixtell.training.config import StartConfig
+from pixtell.training.config import RunConfig, StartConfig
 from pixtell.training.small import small_model
+from pixtell.training.unfinished import load_unfinished, states_at
 
 POSITIONS, TIMES = "vision.position_embedding", "prefix.temporal_embedding"
 
@@ -42,7 +43,7 @@ def starting_model(
         return adapted(clip, config, config.clip), vocabulary
     if config.model is None:
         return small_model(config, texts)
-    checkpoint = load_checkpoint(near(config.model, beside))
+    checkpoint = checkpoint_of(near(config.model, beside))
     positions = checkpoint.config.text.max_positions
     if positions < MAX_TEXT + 2:
         raise ConfigError(
@@ -50,6 +51,27 @@ def starting_model(
         )
     model = build_model(checkpoint).requires_grad_(True)
     return adapted(model, config, config.model), checkpoint.vocab
+
+
+def checkpoint_of(model: str | Path) -> Checkpoint:
+    """What `pixtell --model` takes, or the newest weights in the folder of a run or a state. Raises `PixtellError`."""
+    path = Path(model)
+    return load_unfinished(path) if states_at(path) else load_checkpoint(model)
+
+
+def check_frames(run: RunConfig, config: ModelConfig) -> None:
+    """See that the model can tell the frames of every stream apart. Raises `ConfigError`."""
+    many = [
+        f"streams.{number}.frames is {stream.frames}"
+        for number, stream in enumerate(run.streams)
+        if stream.frames > max(1, config.frames)
+    ]
+    if many:
+        most = max(stream.frames for stream in run.streams)
+        raise ConfigError.listing(
+            f"the model has {config.frames} temporal embeddings, one for each frame; start.frames = {most} adds more",
+            many,
+        )
 
 
 def near(name: str, beside: Path) -> str | Path:
@@ -83,6 +105,6 @@ def adapted(model: GitModel, config: StartConfig, name: str) -> GitModel:
         with torch.no_grad():
             state[POSITIONS] = model.vision.positions(vision.grid, vision.grid).clone()  # type: ignore[operator]
     if frames > old.frames:
-        new_times = torch.zeros(frames - old.frames, 1, vision.width)
+        new_times = next(model.parameters()).new_zeros(frames - old.frames, 1, vision.width)
         state[TIMES] = torch.cat([state[TIMES], new_times]) if TIMES in state else new_times
     return build_model(Checkpoint(new, state, ())).requires_grad_(True)

@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 
 import torch.distributed as dist
 from torch import Tensor
@@ -40,7 +41,10 @@ AT_ONCE = 1 << 24  # bytes read at a time for a sum
 
 
 class States:
-    """The states of one run in its folder. `settings` are what decides the run, by which it knows its own."""
+    """The states of one run in its folder. `settings` are what decides the run, by which it knows its own.
+
+    `beside` are texts by the names of their files, which each state holds beside its tensors.
+    """
 
     def __init__(
         self,
@@ -49,12 +53,14 @@ class States:
         config: SavingConfig,
         world: World,
         say: Callable[[str], None],
+        beside: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.folder = folder
         self.settings = settings
         self.config = config
         self.world = world
         self.say = say
+        self.beside = beside
         # Two threads must not speak in one group of processes: the one that saves has its own.
         self.group = dist.new_group(backend="gloo") if world.size > 1 else None
         self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="save")
@@ -112,6 +118,8 @@ class States:
         try:
             written.result()
             if self.world.first:
+                for name, text in self.beside.items():
+                    (partial / name).write_text(text, encoding="utf-8")
                 seal(partial, step, self.settings)
                 os.replace(partial, self.folder / _name(step))
                 _flush(self.folder)

@@ -109,4 +109,7 @@ def seed_of(seed: int, step: int, rank: int) -> int:
 def _check_finite(what: str, value: float, step: int) -> None:
     """Stop before the weights, and with them the next saved state, are spoiled."""
     if not math.isfinite(value):
-        raise PixtellError(f"{what} is {value} at step {step}: lower the learning rate; the last saved state is good")
+        raise PixtellError(
+            f"{what} is {value} at step {step}: the last saved state is good; begin a run in another folder from it, "
+            "with this one's folder as start.model (--from, with --data), and at a lower rate (--set optim.lr=RATE)"
+        )

@@ -67,7 +67,7 @@ class Trainee:
             checkpoint_gradients(model)
         smoothing = 0.0 if run.scst is not None else run.optim.label_smoothing
         core = Learner(model, smoothing, run.precision == "bf16")
-        if run.dist.strategy == "fsdp2":
+        if run.dist.strategy == "fsdp2" and world.size > 1:  # alone there is nobody to have the other slices
             shard(core, list(model.vision.get_submodule("blocks").children()), world)
         parameters = [(name, parameter) for name, parameter in model.named_parameters() if name in ever]
         trainee = cls(run, steps, world, model, core, build_optimizer(parameters, run.optim))
