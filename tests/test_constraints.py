@@ -63,6 +63,11 @@ def test_an_answer_and_a_stream_begin_with_the_words_too(captioner: Captioner, p
         ({"start_with": "  "}, "can't spell it"),
         ({"start_with": "a dog", "max_new_tokens": 2}, "takes 2 pieces of max_new_tokens 2"),
         ({"start_with": "a dog", "choices": ("a cat",)}, "both say what the text is"),
+        ({"start_with": "a dog", "banned": ("boy", "Dog")}, "says 'Dog', which is banned"),
+        ({"start_with": "a dog", "banned": ("A  dog",)}, "says 'A  dog', which is banned"),
+        ({"start_with": "a boy a boy", "no_repeat_ngram": 2}, "repeats itself, which no_repeat_ngram 2 forbids"),
+        ({"choices": ("a dog", "dog"), "banned": ("dog",)}, "every one of them holds something banned"),
+        ({"choices": ("a dog", "dog"), "min_new_tokens": 3}, "choices take up to 2 pieces, min_new_tokens 3"),
     ],
 )
 def test_words_that_cannot_be_meant(
@@ -104,7 +109,17 @@ def test_no_text_keeps_writing_out(tiny_model: Path, photos: list[Path], search:
 
 def test_nothing_asked_is_no_filter() -> None:
     assert filters_of(DecodeOptions(), TOKENIZER) == []
-    assert len(filters_of(DecodeOptions(banned=("dog",), no_text=True, start_with="a dog"), TOKENIZER)) == 2
+    assert len(filters_of(DecodeOptions(banned=("dog",), no_text=True, start_with="a sign"), TOKENIZER)) == 3
+
+
+@pytest.mark.parametrize("words", ["a sign that says", "42 dogs"])
+def test_writing_cannot_be_begun_with_and_kept_out(words: str) -> None:
+    with pytest.raises(ConfigError, match="reads writing out, which no_text forbids"):
+        filters_of(DecodeOptions(start_with=words, no_text=True), TOKENIZER)
+
+
+def test_a_choice_that_is_banned_leaves_the_others() -> None:
+    assert len(filters_of(DecodeOptions(choices=("a dog", "a sign"), banned=("dog",)), TOKENIZER)) == 2
 
 
 def test_a_closed_list_tells_all_that_is_wrong() -> None:

@@ -95,6 +95,17 @@ def test_a_photo_stands_alone_when_its_file_is_closed(kind: Kind) -> None:
         assert (one.mode, one.size, odd.read_quadrants(one)) == ("RGB", odd.SIZE, "RGBW")
 
 
+def test_a_photo_of_several_holds_its_file_no_longer() -> None:
+    """Telephones write JPEGs with a second picture, of depth or of brightness, behind the first; so may PNGs."""
+    file = io.BytesIO()
+    odd.quadrants().save(file, "MPO", save_all=True, append_images=[Image.new("RGB", odd.SIZE)])
+    assert Image.open(file).format == "MPO"
+    one_frame = odd.animation("PNG", (100,) * 4)
+    for content, kind in ((file.getvalue(), "JPEG"), (one_frame[: one_frame.index(b"fdAT") + 10], "PNG")):
+        [frame], _ = read_photo(io.BytesIO(content), kind, LOOK)  # type: ignore[arg-type]
+        assert not [name for name, value in vars(frame).items() if isinstance(value, io.BytesIO)]
+
+
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "AVIF"])
 def test_an_animation_is_sampled_by_its_durations(kind: str) -> None:
     data = odd.animation(kind, (100, 200, 300, 600))

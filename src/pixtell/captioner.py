@@ -213,6 +213,10 @@ class Captioner:
             results.append(Classification(medium.source, tuple(ranked)))
         return results if isinstance(media, list) else results[0]
 
+    def check(self, options: DecodeOptions) -> None:
+        """Raise `ConfigError` where this model can't do what `options` ask, before anything is encoded."""
+        filters_of(options, self.tokenizer)
+
     def stream(
         self, media: Any, question: str = "", options: DecodeOptions | None = None, **changes: Any
     ) -> Iterator[str]:

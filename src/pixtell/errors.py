@@ -23,7 +23,7 @@ class InputError(PixtellError):
 
     `code` is a short, stable reason for programs (`missing`, `unreadable`, `empty`, `no_pictures`, `truncated`,
     `unsupported`, `too_large`, `too_narrow`, `no_video`, `broken`, `frames`, `text`, `column`, `sidecar`, `crashed`,
-    `memory`); the message is for people and begins with the input's name.
+    `timeout`, `memory`, `fault`); the message is for people and begins with the input's name.
     """
 
     def __init__(self, code: str, message: str) -> None:

@@ -79,7 +79,13 @@ def read_photo(file: IO[bytes], kind: Kind, look: Look) -> tuple[list[Image.Imag
             if len(durations) > 1:
                 return _animation(image, durations, look)
             image.seek(_first(image))
-        return [upright_rgb(image, look, own=kind in _FREE)], [0.0]
+        return [upright_rgb(image, look, own=_is_free(image, kind))], [0.0]
+
+
+def _is_free(image: Image.Image, kind: Kind) -> bool:
+    """Whether `image` holds no more than pixels once it is decoded. One of several, such as the JPEG of a telephone
+    with a second picture behind the first, keeps its file for the others."""
+    return kind in _FREE and not getattr(image, "is_animated", False)
 
 
 def upright_rgb(image: Image.Image, look: Look, *, own: bool = False) -> Image.Image:

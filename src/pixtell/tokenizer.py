@@ -62,6 +62,11 @@ class Tokenizer:
         """The pieces of `text`, without special tokens."""
         return list(self._wordpiece.encode(text, add_special_tokens=False).ids)
 
+    def words(self, text: str) -> list[str]:
+        """The words of `text` as pieces are made of them: in lower case, without accents, each mark for itself."""
+        normalizer, splitter = self._wordpiece.normalizer, self._wordpiece.pre_tokenizer
+        return [word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))]
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`: special tokens left out, spaces before punctuation and around apostrophes closed."""
         text = str(self._wordpiece.decode([number for number in ids if number not in self._specials]))

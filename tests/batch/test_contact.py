@@ -146,3 +146,24 @@ def test_killed_while_thumbnails_are_made(tmp_path: Path, monkeypatch: pytest.Mo
     kept = sum(f"{one.row.sha256}-240" in Thumbnails(tmp_path / "thumbs") for one in rows)
     assert kept == 4 and not (tmp_path / "contact.html").exists()
     assert written(tmp_path, rows) == expected
+
+
+def test_whoever_waits_is_told_and_can_end_it(tmp_path: Path) -> None:
+    ticks: list[tuple[int, int]] = []
+
+    def tick(done: int, total: int) -> None:
+        ticks.append((done, total))
+        if len(ticks) == 1:
+            raise KeyboardInterrupt
+
+    for number in range(2):
+        contact = Contact(str(tmp_path / "page.html"), Thumbnails(tmp_path / "thumbs"), tick=tick)
+        contact.start([])
+        if number == 0:
+            with pytest.raises(KeyboardInterrupt):
+                contact.finish(ROWS)
+            assert not (tmp_path / "page.html").exists()
+        else:
+            contact.finish(ROWS)
+    (total,) = {total for _, total in ticks}
+    assert [done for done, _ in ticks] == [0, 0] and total > 1 and (tmp_path / "page.html").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixtell.batch.decode import Seen, Wish, see, seen_ahead
+from pixtell.batch import decode
+from pixtell.batch.clips import Windows
+from pixtell.batch.decode import Seen, Wish, later_ahead, see, seen_ahead
 from pixtell.batch.inputs import InputOptions, list_items
 from pixtell.batch.item import Item
 from pixtell.config import PRESETS, PixelConfig
@@ -25,6 +28,7 @@ from pixtell.media import Media, open_media
 from pixtell.pixels import fit_frames, to_pixels
 
 WISH = Wish(Looks(frames=2), PixelConfig(size=32))
+LATER = Windows(WISH.looks, WISH.pixels, (), later=((0.0, 1.0),))
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,31 @@ class Deadly:
 
     def read(self) -> bytes:
         os.kill(os.getpid(), signal.SIGKILL)
+        return b""
+
+    def stamp(self) -> tuple[int, int]:
+        return 1, 1
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A place whose reading fails as nobody foresaw."""
+
+    error: type[Exception]
+
+    def read(self) -> bytes:
+        raise self.error("too deep")
+
+    def stamp(self) -> tuple[int, int]:
+        return 1, 1
+
+
+@dataclass(frozen=True)
+class Hanging:
+    """A place that never answers, as a disk of a network that is gone."""
+
+    def read(self) -> bytes:
+        time.sleep(600)
         return b""
 
     def stamp(self) -> tuple[int, int]:
@@ -92,6 +121,41 @@ def test_a_worker_that_dies_costs_one_input(items: list[Item]) -> None:
     assert [one.item for one in found] == mixed
     codes = [one.outcome.code if isinstance(one.outcome, InputError) else "" for one in found]
     assert codes == ["", "crashed", "", "", "crashed", ""]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (MemoryError, "memory", "a.jpg: there is not enough memory to open it"),
+        (RecursionError, "fault", "a.jpg: opening it failed as nobody foresaw (RecursionError: too deep)"),
+    ],
+)
+def test_whatever_is_raised_is_the_outcome_of_one_input(error: type[Exception], code: str, message: str) -> None:
+    item = Item("a.jpg", Failing(error), "a.jpg")
+    outcome = see(item, WISH).outcome
+    assert isinstance(outcome, InputError)
+    assert outcome.code == code and str(outcome).startswith(message)
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        list(later_ahead(item, LATER))
+    assert caught.value.code == code
+
+
+def test_what_never_answers_costs_one_input(items: list[Item], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "PATIENCE", 5.0)
+    monkeypatch.setattr(decode, "PATIENCE_WITH_CLIPS", 5.0)
+    hanging = Item("hanging.jpg", Hanging(), "hanging.jpg")
+    found = list(seen_ahead([items[0], hanging, items[1]], WISH, 2, ahead=3))
+    assert [isinstance(one.outcome, Media) for one in found] == [True, False, True]
+    outcome = found[1].outcome
+    assert isinstance(outcome, InputError) and outcome.code == "timeout"
+    assert str(outcome).startswith("hanging.jpg: not opened within 5 seconds")
+    with pytest.raises(InputError, match="not opened within 5 seconds"):
+        list(later_ahead(hanging, LATER))
+
+
+def test_clips_may_take_longer(items: list[Item]) -> None:
+    assert {decode.patience(one) for one in items[:3]} == {decode.PATIENCE}
+    assert {decode.patience(one) for one in (items[3], items[5])} == {decode.PATIENCE_WITH_CLIPS}
 
 
 @pytest.mark.parametrize("pixels", {p.authors_pixels for p in PRESETS.values()} | {PixelConfig(40, "squash")}, ids=str)

@@ -170,6 +170,24 @@ def test_what_the_job_writes_is_not_its_input(here: Path) -> None:
 # ---- what can't be used
 
 
+def test_what_is_only_written_is_no_input(here: Path) -> None:
+    """It would be `0 of 0 inputs`, and the table replaced by an empty one."""
+    put("table.csv", b"image\nphotos/img2.jpg\n")
+    for named in (["table.csv"], ["./table.csv", "photos/notes.txt"], ["*.csv"]):
+        with pytest.raises(ConfigError, match=r"table\.csv: is read and would be written: name another output"):
+            listed(*named, outputs=("table.csv",))
+    assert len(listed("table.csv", "photos/img10.jpg", outputs=("table.csv",)).items) == 1
+    assert len(listed("photos", outputs=("photos/notes.txt",)).items) == 3
+
+
+def test_files_that_name_or_hold_inputs_are_told(here: Path) -> None:
+    put("table.csv", b"image\nphotos/img2.jpg\n")
+    put("list.txt", b"photos/img10.jpg\n")
+    tar = write_tar(here / "a.tar", [("x.jpg", JPEG)])
+    found = listed("photos/IMG1.png", "table.csv", "@list.txt", str(tar), "none.csv")
+    assert [str(path) for path in found.sources] == ["table.csv", "list.txt", str(tar)]
+
+
 def test_problems_are_counted_and_the_rest_goes_on(here: Path) -> None:
     os.mkdir("empty")
     put("texts/a.txt", b"text")

@@ -108,10 +108,14 @@ def test_a_folder_that_refuses_is_one_line(tmp_path: Path) -> None:
     [
         (ROWS[0], (10, 20), True),
         (ROWS[0], (10, 21), False),
-        (ROWS[0], UNKNOWN, False),
+        (ROWS[0], UNKNOWN, True),  # an address: what it answered is not asked for again
+        (Row("x", "error", code="broken"), UNKNOWN, False),
         (ROWS[1], (10, 20), True),
         (Row("x", "error", code="missing"), (10, 20), False),
-        (Row("x", "error", code="crashed"), (10, 20), False),
+        *(
+            (Row("x", "error", code=code), (10, 20), False)
+            for code in ("crashed", "memory", "missing_extra", "timeout")
+        ),
     ],
 )
 def test_when_an_outcome_stands(row: Row, stamp: tuple[int, int], holds: bool) -> None:

@@ -254,7 +254,7 @@ def test_two_roots_that_meet_in_one_folder() -> None:
         check_collisions(items, open_outputs(["txt"], OutputOptions(Path("out"))))
 
 
-def test_inputs_are_not_overwritten() -> None:
+def test_inputs_are_not_overwritten(tmp_path: Path) -> None:
     table = Item("p.jsonl/1", File("p.jsonl", "p.jsonl"), "1")
     with pytest.raises(ConfigError, match=r"p\.jsonl would overwrite .*p\.jsonl, which is read"):
         check_collisions([table], open_outputs(["p.jsonl"]))
@@ -262,6 +262,10 @@ def test_inputs_are_not_overwritten() -> None:
         check_collisions([item("a.jpg")], open_outputs(["list.csv"]), [Path("list.csv")])
     with pytest.raises(ConfigError, match=r"a\.jpg would overwrite /photos/a\.txt, which is read: --out-dir"):
         check_collisions([item("a.jpg")], open_outputs(["txt"]), [Path("/photos/a.txt")])
+    (tmp_path / "real.csv").write_text("")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    with pytest.raises(ConfigError, match=r"would overwrite .*link\.csv"):
+        check_collisions([item("a.jpg")], open_outputs([str(tmp_path / "real.csv")]), [tmp_path / "link.csv"])
     shard = Item("s-000000.tar/1.jpg", File("s-000000.tar", "s"), "1.jpg")
     with pytest.raises(ConfigError, match=r"would overwrite .*s-000000\.tar"):
         check_collisions([shard], open_outputs(["s.tar"]))

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from pixtell.batch import files
-from pixtell.batch.outputs import Finished, OutputOptions, open_outputs, read_rows
+from pixtell.batch.outputs import Finished, OnExisting, OutputOptions, open_outputs, read_rows
 from pixtell.batch.row import Row, Window
 from pixtell.batch.row_files import Form, JsonLines, Separated, merged
 from pixtell.batch.row_text import COLUMNS
+from pixtell.errors import ConfigError
 
 from .output_job import NEVER, SETTINGS, Disk, Job, item_of
 
@@ -117,11 +118,44 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 
 
 def test_merging_is_done_once() -> None:
-    old = [("a", "old a"), ("b", "old b"), ("c", "old c")]
+    old = [(Row("a"), "old a"), (Row("b"), "old b"), (Row("c"), "old c")]
     new = [(Row("b"), "new b"), (Row("c", "skipped", code="exists"), "c is there"), (Row("d"), "new d")]
     once = merged(old, new)
     assert once == ["old a", "old c", "new b", "new d"]
-    assert merged([(text[-1], text) for text in once], new) == once
+    assert merged([(Row(text[-1]), text) for text in once], new) == once
     fresh = merged([], new)
     assert fresh == ["new b", "c is there", "new d"]
-    assert merged([("b", "new b"), ("c", "c is there"), ("d", "new d")], new) == fresh
+    assert merged([(Row("b"), "new b"), (Row("c"), "c is there"), (Row("d"), "new d")], new) == fresh
+
+
+def test_rows_that_failed_go_with_their_inputs() -> None:
+    """But not those of inputs that are still to come."""
+    old = [(Row("folder", "error", code="missing"), "gone"), (Row("a"), "a"), (Row("b", "error", code="broken"), "b")]
+    assert merged(old, [(Row("c"), "c")]) == ["a", "c"]
+    assert merged(old, [(Row("c"), "c")], {"b"}) == ["a", "b", "c"]
+    assert merged(old, [(Row("b"), "better")]) == ["a", "better"]
+
+
+@pytest.mark.parametrize("on_existing", ["skip", "overwrite"])
+@pytest.mark.parametrize(
+    ("form", "head"),
+    [
+        ("rows.csv", b"name,text\r\n"),
+        ("rows.csv", b"id,name,status\r\n"),
+        ("rows.tsv", b"name\tcity\n"),
+        ("rows.csv", b"\xef\xbb\xbf" + ",".join([*COLUMNS, "mine"]).encode() + b"\n"),
+    ],
+)
+def test_a_table_of_other_columns_is_never_touched(
+    tmp_path: Path, form: str, head: bytes, on_existing: OnExisting
+) -> None:
+    """A person's list of names, or one that they gave a column of their own: its rows can't stand under our head."""
+    path = tmp_path / form
+    content = head + head.replace(b"name", b"a.jpg", 1)
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"was not written by pixtell caption \(its columns are .*name"):
+        Job(tmp_path, ROWS, OutputOptions(on_existing=on_existing), [form]).run()
+    assert path.read_bytes() == content
+    path.write_bytes(b"\xef\xbb\xbf" + ",".join(COLUMNS).encode() + b"\n")  # as a spreadsheet saves it
+    Job(tmp_path, ROWS, OutputOptions(), ["rows.csv"]).run()
+    assert read_rows(tmp_path / "rows.csv") == ROWS

@@ -12,17 +12,19 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from pixtell.batch.decode import Seen
-from pixtell.batch.inputs import list_items
+from pixtell.batch.fetch import Fetching
+from pixtell.batch.inputs import InputOptions, list_items
 from pixtell.batch.item import Item
 from pixtell.batch.journal import Journal
 from pixtell.batch.output import OutputOptions
-from pixtell.batch.outputs import open_outputs
+from pixtell.batch.outputs import open_outputs, read_rows
 from pixtell.batch.row import Row
 from pixtell.batch.run import Job, Summary, run_job
 from pixtell.errors import ConfigError, InputError, PixtellError
@@ -60,14 +62,14 @@ class Model:
 def see_ahead(items: Sequence[Item]) -> Iterator[Seen]:
     for item in items:
         try:
-            content = item.read()
+            stamp, content = item.stamp(), item.read()
         except InputError as error:
             yield Seen(item, error)
             continue
         bad = InputError("broken", f"{item.name}: it is bad")
         media = Media((PICTURE,), item.name, (0.0,))
         digest = hashlib.sha256(content).hexdigest()
-        yield Seen(item, bad if content == b"bad" else media, digest, item.stamp())
+        yield Seen(item, bad if content == b"bad" else media, digest, stamp)
 
 
 @pytest.fixture
@@ -233,6 +235,118 @@ def test_a_source_that_vanished_is_tried_again(photos: Path, tmp_path: Path) -> 
     (photos / "01.jpg").symlink_to(away / "01.jpg")
     second = run(photos, tmp_path / "out")
     assert (second.ok, second.errors) == (2, 0)
+
+
+def test_what_an_address_answered_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that goes on without a network asks for nothing that is captioned, and says so of the rest."""
+    answers = {"http://a.example/1.jpg": b"one", "http://a.example/2.jpg": b"two"}
+
+    def answer(url: str, limits: Fetching) -> bytes:
+        if url not in answers:
+            raise InputError("unreadable", f"{url}: it can't be fetched")
+        return answers.pop(url)
+
+    monkeypatch.setattr("pixtell.batch.fetch.fetch", answer)
+    urls = [*answers, "http://a.example/3.jpg"]
+    listing = list_items(urls, InputOptions(allow_urls=True))
+    for _ in range(2):
+        outputs = open_outputs([str(tmp_path / "rows.jsonl"), str(tmp_path / "rows.tar")])
+        with Journal(tmp_path / "journal", SETTINGS) as journal:
+            summary = run_job(Job(listing.found, outputs, see_ahead, Model().tell, 3), journal)
+        assert (summary.ok, summary.codes, len(summary.left_out)) == (2, {"unreadable": 1}, 2)
+        assert [row.status for row in read_rows(tmp_path / "rows.jsonl")] == ["ok", "ok", "error"]
+
+
+def test_shards_outlive_their_source(photos: Path, tmp_path: Path) -> None:
+    """A folder that vanished, and files of a list that did: nothing is written, and it is told what would be lost."""
+    out = tmp_path / "out"
+    named = tmp_path / "list.txt"
+    named.write_text("".join(f"{photos / name}\n" for name in CONTENTS))
+    for inputs in (photos, Path(f"@{named}")):
+        run(inputs, out)
+        before = files(out)
+        away = photos.rename(tmp_path / "away")
+        with pytest.raises(ConfigError, match=r"rows\.tar: its shards hold 11 pictures.*--on-existing overwrite"):
+            run(inputs, out)
+        assert files(out) == before
+        assert run(inputs, out, names=["rows.jsonl"]).errors
+        away.rename(photos)
+        run(inputs, out)
+        assert files(out) == before, "not a row of what was missing for a while"
+    for name in list(CONTENTS)[6:]:
+        (photos / name).unlink()
+    run(photos, out)
+    assert not (out / "rows-000002.tar").exists(), "what was taken away on purpose goes"
+
+
+def test_a_picture_that_vanished_before_its_shard_was_full(photos: Path, tmp_path: Path) -> None:
+    class Removing(Model):
+        def tell(self, seen: Sequence[Seen]) -> Future[list[Row]]:
+            (photos / "01.jpg").unlink(missing_ok=True)
+            return super().tell(seen)
+
+    summary = run(photos, tmp_path / "out", Removing())
+    assert summary.complete and summary.ok == 11
+    (line,) = summary.left_out
+    assert line.startswith(f"{photos / '01.jpg'}: no such file")
+    assert run(photos, tmp_path / "none", names=["txt"]).left_out == ()
+
+
+def test_rows_stand_once_while_a_job_grows(photos: Path, tmp_path: Path) -> None:
+    """A photo that comes first, and one that changed: stopped after each part, no name is there twice, none is lost."""
+    names = ("rows.jsonl", "rows.csv", "rows.tsv")
+    out = tmp_path / "out"
+    run(photos, out, names=names)
+    (photos / "!new.jpg").write_text("new")
+    (photos / "07.jpg").write_text("changed")
+    (photos / "05.jpg").write_text("good now")
+    for _ in range(20):
+        summary = run(photos, out, names=names, stop=lambda: True)
+        for name in names:
+            found = [row.name.rpartition("/")[2] for row in read_rows(out / name)]
+            assert len(found) == len(set(found)) and {*found} >= {*CONTENTS} - {"05.jpg", "07.jpg"}
+        if summary.complete:
+            break
+    fresh = run(photos, tmp_path / "fresh", names=names)
+    assert fresh.ok == summary.ok == 13
+    ours, theirs = ([row.name for row in read_rows(folder / "rows.csv")] for folder in (out, tmp_path / "fresh"))
+    assert ours == theirs == [str(photos / name) for name in sorted([*CONTENTS, "!new.jpg"])]
+    (out / "journal").unlink()  # now a caption that is to be made anew stands nowhere but in the file
+    run(photos, out, names=["rows.jsonl", "txt"], stop=lambda: True)
+    assert {row.name for row in read_rows(out / "rows.jsonl")} >= {*ours[:-1]}
+
+
+def test_rows_of_what_was_missing_go_when_it_is_back(photos: Path, tmp_path: Path) -> None:
+    names = ("rows.jsonl", "rows.csv", *(["rows.parquet"] if find_spec("pyarrow") else []))
+    run(photos, tmp_path / "whole", names=names)
+    away = photos.rename(tmp_path / "away")
+    assert run(photos, tmp_path / "out", names=names).codes == {"missing": 1}
+    away.rename(photos)
+    run(photos, tmp_path / "out", names=names)
+    found, expected = files(tmp_path / "out"), files(tmp_path / "whole")
+    assert [name for name in expected if found[name] != expected[name]] == []
+
+
+def test_known_outcomes_do_not_move_the_ends_of_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part has an end, however few in it are new; a job that goes on, past what it knows, has its parts all the same.
+
+    Number 3 is missing, so each run looks at it again, and from there on.
+    """
+    monkeypatch.setattr("pixtell.batch.run.MOST", 5)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(14):
+        (folder / f"{number:02}.jpg").write_text("bad" if number in (7, 8, 9) else f"content {number}")
+    (folder / "03.jpg").unlink()
+    (folder / "03.jpg").symlink_to(tmp_path / "nowhere")
+    run(folder, tmp_path / "whole", names=["rows.jsonl"])
+    parts = 0
+    for left in range(1, 9):  # so many parts in a run
+        asked = iter([False] * (left - 1) + [True] * 9)
+        parts += not run(folder, tmp_path / str(left), names=["rows.jsonl"], stop=lambda: next(asked)).complete  # noqa: B023
+        run(folder, tmp_path / str(left), names=["rows.jsonl"])
+        assert files(tmp_path / str(left)) == files(tmp_path / "whole"), left
+    assert parts >= 3
 
 
 def test_what_is_there_is_kept(photos: Path, tmp_path: Path) -> None:

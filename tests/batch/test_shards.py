@@ -10,11 +10,12 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+import tiny_data
 
 from pixtell.batch.item import File, Item
 from pixtell.batch.outputs import Finished, OutputOptions, open_outputs, read_rows
 from pixtell.batch.row import Row
-from pixtell.batch.shards import ending_of
+from pixtell.batch.shards import Shards, ending_of, own_shards_of
 from pixtell.data.sources import TarSource
 from pixtell.errors import ConfigError, PixtellError
 
@@ -109,23 +110,76 @@ def test_shards_of_other_settings(tmp_path: Path) -> None:
     assert read_rows(tmp_path / "s.tar") == [ROWS[0], ROWS[2], ROWS[4]]
 
 
-def test_a_picture_that_vanished_or_changed(tmp_path: Path) -> None:
-    photo = tmp_path / "a.jpg"
-    photo.write_bytes(PICTURE)
-    item = Item("a.jpg", File(str(photo), "a.jpg"), "a.jpg", tmp_path)
-    rows = [Finished(item, Row("a.jpg", text="boats", sha256=sha256(PICTURE).hexdigest()))]
-    (output,) = open_outputs([str(tmp_path / "out" / "s.tar")])
+def photo_of(folder: Path, name: str) -> Finished:
+    """A finished photo that lies in a file."""
+    (folder / name).write_bytes(PICTURE + name.encode())
+    row = Row(name, text=f"of {name}", sha256=sha256(PICTURE + name.encode()).hexdigest())
+    return Finished(Item(name, File(str(folder / name), name), name, folder), row)
+
+
+def test_a_picture_that_vanished_or_changed_leaves_a_gap(tmp_path: Path) -> None:
+    """The others are there, what is left out is told, and it comes in when it is back."""
+    rows = [photo_of(tmp_path, name) for name in ("a.jpg", "b.jpg", "c.jpg")]
+    output = Shards(str(tmp_path / "out" / "s.tar"), OutputOptions())
     output.start(rows)
-    photo.unlink()
-    with pytest.raises(PixtellError, match=r"waits for a picture \(a\.jpg: no such file.*the same command goes on"):
-        output.finish(rows)
-    photo.write_bytes(b"another")
-    with pytest.raises(PixtellError, match=r"a\.jpg: has changed since it was captioned"):
-        output.finish(rows)
-    assert list((tmp_path / "out").iterdir()) == []
-    photo.write_bytes(PICTURE)
+    (tmp_path / "a.jpg").unlink()
+    (tmp_path / "b.jpg").write_bytes(b"another")
     output.finish(rows)
-    assert read_rows(tmp_path / "out" / "s.tar") == [replace(rows[0].row)]
+    assert read_rows(tmp_path / "out" / "s.tar") == [rows[2].row]
+    gone, changed = output.left_out
+    assert gone.startswith("a.jpg: no such file") and changed.startswith("b.jpg: has changed since it was captioned")
+    for name in ("a.jpg", "b.jpg"):
+        photo_of(tmp_path, name)
+    output.start(rows)
+    assert output.left_out == []
+    output.finish(rows)
+    assert output.left_out == [] and read_rows(tmp_path / "out" / "s.tar") == [one.row for one in rows]
+
+
+def test_a_picture_that_a_shard_holds_is_not_asked_for_again(tmp_path: Path) -> None:
+    """A shard that is written anew takes it from where it is: an address need not answer a second time."""
+    rows = [photo_of(tmp_path, name) for name in ("a.jpg", "b.jpg")]
+    output = Shards(str(tmp_path / "s.tar"), OutputOptions())
+    output.start(rows[:1])
+    output.finish(rows[:1])
+    (tmp_path / "a.jpg").unlink()
+    output.start(rows)
+    output.finish(rows)
+    assert output.left_out == [] and read_rows(tmp_path / "s.tar") == [one.row for one in rows]
+
+
+def test_pictures_of_a_source_that_vanished_stay(tmp_path: Path) -> None:
+    """Of inputs that are gone, and of those that vanish while their shard is written anew."""
+    rows = [photo_of(tmp_path, name) for name in ("a.jpg", "b.jpg", "c.jpg")]
+    options = OutputOptions(shard_size=2)
+    output = Shards(str(tmp_path / "s.tar"), options)
+    output.start(rows)
+    output.finish(rows)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*.tar")}
+    folder = Row("photos", "error", code="missing")
+    gone = [replace(one.row, status="error", text="", code="missing") for one in rows]
+    told = "hold 3 pictures that are not among the inputs now"
+    for now in ([folder], gone, [rows[0].row, gone[1], folder]):
+        with pytest.raises(ConfigError, match=told if len(now) != 3 or now == gone else "hold 2 pictures"):
+            output.spare(now)
+    output.start([])
+    with pytest.raises(PixtellError, match=r"s-000000\.tar: holds 1 picture.*--on-existing overwrite"):
+        output.add([rows[0], Finished(rows[1].item, gone[1])])
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.tar")} == before
+    output.spare([rows[0].row])  # the others were taken from the inputs
+    output.spare([*(one.row for one in rows), folder])  # all that is in them is still there
+    Shards(str(tmp_path / "s.tar"), replace(options, on_existing="overwrite")).spare([folder])
+    Shards(str(tmp_path / "new.tar"), options).spare([folder])
+
+
+def test_which_shards_are_ours(tmp_path: Path) -> None:
+    """Those that a job wrote, empty ones too, and not a data set that is called like one."""
+    Job(tmp_path, ROWS, OutputOptions(shard_size=2), ["s.tar"]).run()
+    Job(tmp_path, ROWS[1:2], OutputOptions(), ["failed.tar"]).run()
+    tiny_data.write_tar(tmp_path / "train-000000.tar", [("0.jpg", PICTURE), ("0.txt", b"a dog")])
+    assert [path.name for path in own_shards_of(tmp_path / "s.tar")] == [f"s-00000{n}.tar" for n in range(3)]
+    assert len(own_shards_of(tmp_path / "failed.tar")) == 1
+    assert own_shards_of(tmp_path / "train.tar") == own_shards_of(tmp_path / "none" / "s.tar") == []
 
 
 @pytest.mark.parametrize(

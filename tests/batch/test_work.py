@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -68,6 +69,23 @@ def test_texts_are_the_librarys(captioner: Captioner, seen: list[Seen], photos: 
         assert row.answers == tuple((a.question, a.text) for a in captioner.ask(source, ["who?", "where?"], SHORT))
         chosen = captioner.classify(source, ["dog", "cat"])
         assert [label for label, _ in row.labels] == [label.label for label in chosen.labels]
+
+
+def test_what_captions_must_say_is_not_asked_of_answers(captioner: Captioner, seen: list[Seen]) -> None:
+    own = {"min_new_tokens": 5, "no_repeat_ngram": 1, "results": 2, "start_with": "the red", "no_text": True}
+    (plain,) = Work(SHORT, questions=("who?",)).rows(captioner, seen[:1])
+    (row,) = Work(replace(SHORT, **own), questions=("who?",)).rows(captioner, seen[:1])
+    assert row.answers == plain.answers and row.text.startswith("the red ")
+    assert Work(replace(SHORT, banned=("no",), choices=("yes",))).answering == replace(SHORT, banned=("no",))
+
+
+def test_a_caption_without_text_has_a_code(captioner: Captioner, seen: list[Seen], long_clip: Path) -> None:
+    said_nothing = Work(replace(SHORT, choices=("yes",)), controls=Controls(replace=(("yes", ""),)))
+    clip = see(list_items([str(long_clip)]).items[0], Wish(Looks(frames=2), captioner.config.pixels, every=15.0))
+    rows = said_nothing.rows(captioner, [seen[0], clip])
+    assert [(row.status, row.text, row.code) for row in rows] == [("ok", "", "no_text")] * 2
+    (row,) = Work(SHORT, captions=False, questions=("who?",)).rows(captioner, seen[:1])
+    assert (row.text, row.code) == ("", ""), "none was asked for"
 
 
 def test_one_that_fails_costs_only_itself(

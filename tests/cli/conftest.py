@@ -52,3 +52,11 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 def tiny(tiny_model: Path) -> list[str]:
     """Options for a quick answer by the tiny model."""
     return ["--model", str(tiny_model), "--max-new-tokens", "6"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Twelve photos, of which two are bad."""
+    from .caption_folders import folder_of
+
+    return folder_of(tmp_path / "photos", 12)

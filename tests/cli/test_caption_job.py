@@ -5,73 +5,23 @@ from __future__ import annotations
 import csv
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import zipfile
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import tiny_data
-from PIL import Image
-from torch import Tensor
 
 from pixtell.batch.outputs import read_rows
-from pixtell.model import GitModel
 
-from .conftest import Outcome, Run
+from .caption_folders import caption, folder_of, photo
+from .conftest import Run
 
 FORMS = ("rows.jsonl", "rows.csv", "rows.tsv", "rows.parquet", "rows.json", "rows.tar")
-
-
-def photo(path: Path, number: int, size: tuple[int, int] = (48, 40)) -> Path:
-    """A photo of noise, another one for each number."""
-    noise = np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(noise).save(path)
-    return path
-
-
-def folder_of(path: Path, count: int) -> Path:
-    """Good photos among truncated, empty, huge, wrongly named and repeated ones."""
-    for number in range(count):
-        file = path / ("sub" if number % 5 == 4 else "") / f"{number:03}.png"
-        if number % 20 == 7:
-            content = photo(file, number).read_bytes()
-            file.write_bytes(content[: len(content) // 2])
-        elif number % 20 == 9:
-            file.write_bytes(b"")
-        elif number % 20 == 11:
-            photo(file.with_suffix(".gif"), number).rename(file.with_suffix(".jpg"))
-        elif number % 20 == 13:
-            photo(file, number - 1)
-        elif number == 15:
-            photo(file, number, (1500, 1200))
-        elif number % 20 == 16:
-            file.write_text("no picture")
-        else:
-            photo(file, number)
-    return path
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return folder_of(tmp_path / "photos", 12)
-
-
-Rows = list[dict[str, Any]]
-
-
-def caption(run: Run, tiny: list[str], folder: Path, out: Path, *words: str | Path) -> tuple[Outcome, Rows]:
-    """The outcome, and the rows of a JSONL file."""
-    file = out / "rows.jsonl"
-    outcome = run("caption", folder, "-o", file, *tiny, *words)
-    return outcome, [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def test_rows_errors_and_a_summary_that_adds_up(run: Run, tiny: list[str], folder: Path, tmp_path: Path) -> None:
@@ -100,84 +50,6 @@ def test_settings_are_stored_with_each_row(run: Run, tiny: list[str], folder: Pa
         assert (settings["beams"], settings["banned"], settings["prefix"]) == (2, ["dog"], "x")
 
 
-def says(rows: Rows) -> list[str]:
-    return [str(row["text"]) for row in rows if row["status"] == "ok"]
-
-
-@pytest.mark.parametrize(
-    ("words", "holds"),
-    [
-        (["--prefix", "by night"], lambda text: text.startswith("by night ")),
-        (["--suffix", ", 35mm"], lambda text: text.endswith(", 35mm")),
-        (["--trigger", "sks"], lambda text: text.startswith("sks, ")),
-        (["--start-with", "the red"], lambda text: text.startswith("the red ")),
-        (["--min-new-tokens", "6", "--max-new-tokens", "6", "--no-repeat-ngram", "1"], lambda text: True),
-        (["--start-with", "a dog", "--replace", "dog=wolf"], lambda text: text.startswith("a wolf")),
-    ],
-    ids=str,
-)
-def test_each_control_shows_in_every_text(
-    run: Run, tiny: list[str], folder: Path, tmp_path: Path, words: list[str], holds: Callable[[str], bool]
-) -> None:
-    _, plain = caption(run, tiny, folder, tmp_path / "plain")
-    _, rows = caption(run, tiny, folder, tmp_path / "told", *words)
-    assert says(rows) and all(map(holds, says(rows)))
-    assert says(rows) != says(plain)
-
-
-@pytest.mark.parametrize("beams", ["1", "4"])
-def test_a_banned_word_never_appears(run: Run, tiny: list[str], folder: Path, tmp_path: Path, beams: str) -> None:
-    _, plain = caption(run, tiny, folder, tmp_path / "plain", "--beams", beams)
-    word = says(plain)[0].replace("?", " ").replace(".", " ").split()[0]
-    _, rows = caption(run, tiny, folder, tmp_path / "told", "--beams", beams, "--ban", word)
-    assert any(word in text for text in says(plain))
-    assert not any(word in text.replace("?", " ").replace(".", " ").split() for text in says(rows))
-
-
-def test_several_texts_questions_and_labels_with_one_encoding(
-    run: Run, tiny: list[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[int] = []
-    see = GitModel.see
-
-    def counted(self: GitModel, pixels_BFCHW: Tensor, **more: bool) -> Tensor:
-        seen.append(len(pixels_BFCHW))
-        return see(self, pixels_BFCHW, **more)
-
-    monkeypatch.setattr(GitModel, "see", counted)
-    words = ["--results", "3", "--ask", "who?", "--ask", "what is it?", "--classify", "dog", "--classify", "cat"]
-    _, rows = caption(run, tiny, folder, tmp_path, *words)
-    good = [row for row in rows if row["status"] == "ok" and "same_as" not in row]
-    assert sum(seen) == len(good)
-    for row in good:
-        assert len(row["alternatives"]) == 2
-        assert [question for question, _ in row["answers"]] == ["who?", "what is it?"]
-        assert {label for label, _ in row["labels"]} == {"dog", "cat"}
-    _, only = caption(run, tiny, folder, tmp_path / "only", "--no-caption", "--ask", "who?")
-    assert says(only) == [""] * len(says(only)) and [row["answers"][0] for row in only if "answers" in row] == [
-        row["answers"][0] for row in rows if "answers" in row
-    ]
-
-
-def test_low_scores_are_set_aside(run: Run, tiny: list[str], folder: Path, tmp_path: Path) -> None:
-    _, plain = caption(run, tiny, folder, tmp_path / "plain")
-    scores = sorted(float(str(row["mean_logprob"])) for row in plain if row["status"] == "ok")
-    outcome, rows = caption(run, tiny, folder, tmp_path / "told", "--min-score", str(scores[5]), "--sidecar", "txt")
-    assert f"{sum(score < scores[5] for score in scores)} set aside for review" in outcome.err
-    for row in rows:
-        if row["status"] == "ok":
-            low = float(str(row["mean_logprob"])) < scores[5]
-            assert (row.get("review", False), Path(str(row["name"])).with_suffix(".txt").exists()) == (low, not low)
-
-
-def test_sampling_is_repeatable_by_its_seed(run: Run, tiny: list[str], folder: Path, tmp_path: Path) -> None:
-    texts = []
-    for number, seed in enumerate(("1", "1", "2")):
-        words = ["--temperature", "5", "--seed", seed]
-        texts.append(says(caption(run, tiny, folder, tmp_path / str(number), *words)[1]))
-    assert texts[0] == texts[1] != texts[2]
-
-
 def test_every_form_holds_the_same_rows(run: Run, tiny: list[str], folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow", reason="parquet needs pyarrow")
     odd = folder / "ä\n„odd“.png"
@@ -199,11 +71,15 @@ def inputs_of(kind: str, photos: list[Path], place: Path) -> list[str]:
         files = [(path.name, path.read_bytes()) for path in photos]
         return [str(tiny_data.write_tar(place / "photos.tar", files))]
     if kind == "zip":
-        return [shutil.make_archive(str(place / "photos"), "zip", photos[0].parent)]
-    if kind == "csv":
-        with (place / "table.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([["path", "note"], *([str(path), "x"] for path in photos)])
-        return [str(place / "table.csv")]
+        with zipfile.ZipFile(place / "photos.zip", "w") as file:
+            for path in photos:
+                file.write(path, path.name)
+        return [str(place / "photos.zip")]
+    if kind in ("csv", "tsv"):
+        with (place / f"table.{kind}").open("w", newline="") as file:
+            rows = [["path", "note"], *([str(path), "x"] for path in photos)]
+            csv.writer(file, delimiter="," if kind == "csv" else "\t").writerows(rows)
+        return [str(place / f"table.{kind}")]
     if kind == "jsonl":
         (place / "table.jsonl").write_text("".join(json.dumps({"image": str(path)}) + "\n" for path in photos))
         return [str(place / "table.jsonl")]
@@ -217,23 +93,34 @@ def inputs_of(kind: str, photos: list[Path], place: Path) -> list[str]:
         (place / "list.txt").write_text("".join(f"{path}\n" for path in photos))
         return [f"@{place / 'list.txt'}"]
     if kind == "glob":
-        return [str(photos[0].parent / "*.png")]
+        return [str(photos[0].parent / "photo*")]
     return [str(path) for path in photos] if kind == "files" else [str(photos[0].parent)]
 
 
-@pytest.mark.parametrize("kind", ["files", "folder", "glob", "list", "tar", "zip", "csv", "jsonl", "parquet"])
+@pytest.fixture
+def media(photos: list[Path], clip: Path, tmp_path: Path) -> list[Path]:
+    """Photos, and behind them a clip, in one folder."""
+    folder = tmp_path / "media"
+    folder.mkdir()
+    names = [*(path.name for path in photos), "photo9.mp4"]
+    return [Path(shutil.copy(path, folder / name)) for path, name in zip([*photos, clip], names, strict=True)]
+
+
+@pytest.mark.parametrize("kind", ["files", "folder", "glob", "list", "tar", "zip", "csv", "tsv", "jsonl", "parquet"])
 def test_every_kind_of_input_in_every_form(
-    run: Run, tiny: list[str], photos: list[Path], tmp_path: Path, kind: str
+    run: Run, tiny: list[str], media: list[Path], tmp_path: Path, kind: str
 ) -> None:
     pytest.importorskip("pyarrow", reason="parquet needs pyarrow")
-    expected = [line.split("\t")[1] for line in run("caption", *photos, *tiny).lines]
-    inputs = inputs_of(kind, photos, tmp_path)
+    expected = [line.split("\t")[1] for line in run("caption", *media, *tiny).lines]
+    inputs = inputs_of(kind, media, tmp_path)
     words = [word for form in FORMS for word in ("-o", str(tmp_path / "out" / form))]
-    assert run("caption", *inputs, *words, *tiny, "--sidecar", "txt", "--out-dir", tmp_path / "texts").code == 0
-    for form in (*FORMS[:4], "rows-000000.tar"):
+    sidecars = ["--sidecar", "txt", "--sidecar", "xmp", "--out-dir", tmp_path / "texts"]
+    assert run("caption", *inputs, *words, *tiny, *sidecars).code == 0
+    for form in (*FORMS[:5], "rows-000000.tar"):
         assert [row.text for row in read_rows(tmp_path / "out" / form)] == expected
-    texts = sorted((tmp_path / "texts").rglob("*.txt"))
-    assert sorted(path.read_text() for path in texts) == sorted(expected)
+    for ending in ("txt", "xmp"):
+        texts = [read_rows(path) for path in sorted((tmp_path / "texts").rglob(f"*.{ending}"))]
+        assert sorted(row.text for (row,) in texts) == sorted(expected)
 
 
 def test_collisions_stop_it_before_the_model_is_loaded(run: Run, tmp_path: Path) -> None:
@@ -274,43 +161,6 @@ def files(out: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in paths}
 
 
-def kill_and_go_on(folder: Path, out: Path, tiny: list[str], delays: list[float]) -> int:
-    """Begin the job again and again, kill it after each delay from its first row on, then let it end."""
-    killed = 0
-    for delay in delays:
-        process = subprocess.Popen(command(folder, out, tiny), stderr=subprocess.DEVNULL, start_new_session=True)
-        journal = out / "rows.jsonl.journal"
-        before = journal.stat().st_size if journal.exists() else 0
-        while process.poll() is None and (not journal.exists() or journal.stat().st_size <= before):
-            time.sleep(0.005)
-        time.sleep(delay)
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
-            killed += 1
-        process.wait()
-    done = subprocess.run(command(folder, out, tiny), stderr=subprocess.PIPE, text=True)
-    assert done.returncode == 1, done.stderr
-    return killed
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is not there")
-@pytest.mark.parametrize(
-    ("count", "kills"), [(120, 3), pytest.param(400, 20, marks=pytest.mark.slow)], ids=["three", "twenty"]
-)
-def test_killed_at_random_moments(tiny: list[str], tmp_path: Path, count: int, kills: int) -> None:
-    pytest.importorskip("pyarrow", reason="parquet needs pyarrow")
-    folder = folder_of(tmp_path / "photos", count)
-    assert subprocess.run(command(folder, tmp_path / "whole", tiny), stderr=subprocess.DEVNULL).returncode == 1
-    expected = files(tmp_path / "whole")
-    assert len(expected) > count and "rows.parquet" in expected
-    chance = random.Random(3)
-    killed = kill_and_go_on(folder, tmp_path / "out", tiny, [chance.uniform(0, 0.1) for _ in range(kills)])
-    assert killed >= min(kills, 3) - 1
-    found = files(tmp_path / "out")
-    assert found.keys() == expected.keys()
-    assert [name for name in found if found[name] != expected[name]] == []
-
-
 def test_ctrl_c_finishes_what_is_in_hand(tiny: list[str], tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "photos", 120)
     process = subprocess.Popen(command(folder, tmp_path / "out", tiny), stderr=subprocess.PIPE, text=True)
@@ -339,7 +189,7 @@ def test_a_full_disk(tiny: list[str], tmp_path: Path) -> None:
         words = ["-o", str(disk / "rows.jsonl"), "--suffix", "x" * 4000]
         begin = [sys.executable, "-m", "pixtell", "caption", str(folder), "-r", *words, *tiny]
         full = subprocess.run(begin, stderr=subprocess.PIPE, text=True)
-        assert full.returncode == 1 and "No space left on device" in full.stderr and "Traceback" not in full.stderr
+        assert full.returncode == 75 and "No space left on device" in full.stderr and "Traceback" not in full.stderr
         assert "the same command goes on" in full.stderr
         rows = [json.loads(line) for line in (disk / "rows.jsonl").read_text().splitlines()]
         assert 0 < len(rows) < 400

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from contextvars import copy_context
 
 import pytest
 
-from pixtell.cli.output import Report, printable, put_json
-from pixtell.errors import InputError, MissingExtraError
+from pixtell.cli.output import Report, printable, put_json, say, say_error, speak_json
+from pixtell.errors import ConfigError, InputError, MissingExtraError
 from pixtell.results import Answer, Caption, Classification, LabelScore
 
 CAPTION = Caption("a/photo.jpg", "a dog", -1.25, -2.5, -1.25, (7, 8), (-1.0, -1.5))
@@ -73,3 +74,20 @@ def test_a_failure_in_json_has_a_code(capsys: pytest.CaptureFixture[str]) -> Non
 def test_printable() -> None:
     assert printable("Café – 写真.jpg") == "Café – 写真.jpg"
     assert printable("a\tb\nc\x1b[31m\udcff") == "a?b?c?[31m?"
+
+
+def test_what_is_said_is_plain_or_json(capsys: pytest.CaptureFixture[str]) -> None:
+    def spoken() -> tuple[int, int]:
+        speak_json()
+        say("wait")
+        return say_error(InputError("missing", "no\nfile")), say_error(ConfigError("no such option"))
+
+    assert copy_context().run(spoken) == (1, 2)
+    say("wait")
+    *lines, last = capsys.readouterr().err.splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"message": "wait"},
+        {"error": "no\nfile"},
+        {"error": "no such option"},
+    ]
+    assert last == "pixtell: wait", "how a command speaks is its own"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pixtell.data.workers import in_order
+from pixtell.data.workers import Limit, in_order
 
 
 def double(job: int) -> int:
@@ -30,6 +30,12 @@ def fail(job: int) -> int:
     raise ValueError(f"job {job}")
 
 
+def hang(job: int) -> int:
+    """The jobs 2 and 5 never end."""
+    time.sleep(600 if job in (2, 5) else 0)
+    return 2 * job
+
+
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_results_come_in_the_order_of_jobs(workers: int) -> None:
     assert list(in_order(double, range(20), workers, 6, abs)) == [(job, 2 * job) for job in range(20)]
@@ -38,6 +44,21 @@ def test_results_come_in_the_order_of_jobs(workers: int) -> None:
 def test_a_job_that_kills_its_process_costs_itself_alone() -> None:
     found = dict(in_order(double_or_die, range(8), 2, 4, lambda job: -job))
     assert found == {job: -job if job in (3, 4) else 2 * job for job in range(8)}
+
+
+def test_a_job_that_never_ends_costs_itself_alone() -> None:
+    """And its own time twice: it is tried again alone, as the machine may have slept."""
+    limit = Limit(lambda job: 3.0, lambda job: -job)
+    found = list(in_order(hang, range(8), 2, 4, abs, limit))
+    assert found == [(job, -job if job in (2, 5) else 2 * job) for job in range(8)]
+
+
+def test_whoever_leaves_does_not_wait_for_jobs_that_never_end() -> None:
+    found = in_order(hang, range(8), 2, 4, abs)
+    assert [next(found), next(found)] == [(0, 0), (1, 2)]
+    start = time.monotonic()
+    found.close()
+    assert time.monotonic() - start < 30
 
 
 def test_an_error_of_ours_comes_through() -> None:

@@ -60,11 +60,18 @@ class Sheet:
 class Contact(OneFile):
     """The output that is the page. It is written at the end, and its being there is no reason to pass an input over.
 
-    `title` heads it, `settings` (a JSON object) are told in it, `thumbnails` keeps pictures from run to run.
+    `title` heads it, `settings` (a JSON object) are told in it, `thumbnails` keeps pictures from run to run. `tick` is
+    told how many of the missing ones are made, of how many; what it raises ends that, and those made are kept.
     """
 
     def __init__(
-        self, path: str, thumbnails: Thumbnails, title: str = "", settings: str = "", make: Make = thumbnail_of
+        self,
+        path: str,
+        thumbnails: Thumbnails,
+        title: str = "",
+        settings: str = "",
+        make: Make = thumbnail_of,
+        tick: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         self.name = path
         self._path = Path(path).resolve()  # a link stays one: what it points to is written
@@ -72,6 +79,7 @@ class Contact(OneFile):
         self._title = title or self._path.stem
         self._settings: dict[str, Any] = json.loads(settings or "{}")
         self._make = make
+        self._tick = tick
 
     def existing(self, item: Item) -> bool:
         return False
@@ -111,9 +119,11 @@ class Contact(OneFile):
         for one, key in zip(rows, shown, strict=True):
             if one.row.status != "error" and key not in self._thumbnails:
                 missing.setdefault(key, one.item)
-        waiting = iter(missing.items())
+        waiting, done = iter(missing.items()), 0
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             while some := list(islice(waiting, TOGETHER)):
+                self._tick(done, len(missing))
+                done += len(some)
                 made = pool.map(lambda pair: (pair[0], self._make(pair[1], side)), some)
                 self._thumbnails.keep([(key, picture) for key, picture in made if picture])
 

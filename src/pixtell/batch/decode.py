@@ -4,12 +4,13 @@ In: items in their order, and how the model looks at media. Out: for each item, 
 that the model looks at with the digest of its bytes, or the error it failed with.
 
 The surprising thing: the processes know neither torch nor the model. They send small pictures that are resized already,
-and marked as such.
+and marked as such. And nothing that an input does to them, whatever is raised or never ends, is more than its outcome.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
@@ -18,15 +19,20 @@ from pathlib import Path
 
 from pixtell.batch.clips import Windows, digest_of, later_windows, opened, see_windows
 from pixtell.batch.item import Item, printable
+from pixtell.batch.kinds import is_photo
 from pixtell.config import PixelConfig
 from pixtell.data.opened import FAILURES, Looks, open_source
-from pixtell.data.workers import DIED, begin_worker, in_order
+from pixtell.data.workers import DIED, Limit, begin_worker, in_order
 from pixtell.errors import InputError
 from pixtell.media import Media, Stretch
 from pixtell.pixels import fit_frames
 
 # JPEGs are decoded at the smallest scale that keeps twice the side that the model looks at: quick, and hard to tell.
 OVERSIZE = 2
+# Seconds. The largest photo takes a few, and addresses have a limit of their own, of 60. A clip whose file has no index
+# is decoded to its end before it is seen, which at 100 frames a second takes half an hour for two hours of film.
+PATIENCE = 120.0
+PATIENCE_WITH_CLIPS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -85,15 +91,42 @@ def see(item: Item, wish: Wish) -> Seen:
     except FAILURES as error:
         code = error.code if isinstance(error, InputError) else "missing_extra"
         return Seen(item, InputError(code, str(error)), digest, stamp)
+    except Exception as error:  # a night's work is not to end for one file, nor to end there again the next night
+        return Seen(item, _unforeseen(item, error), digest, stamp)
+
+
+def _unforeseen(item: Item, error: Exception) -> InputError:
+    """What nobody foresaw, as an outcome of the one input."""
+    name = printable(item.name)
+    if isinstance(error, MemoryError):
+        return InputError("memory", f"{name}: there is not enough memory to open it: fewer --workers leave more")
+    told = printable(f"{type(error).__name__}: {error}")
+    return InputError("fault", f"{name}: opening it failed as nobody foresaw ({told}): please report it, with the file")
 
 
 def seen_ahead(items: Iterable[Item], wish: Wish, workers: int, ahead: int) -> Iterator[Seen]:
     """See each item, in order, up to `ahead` of them before they are asked for; with no workers, in this process.
 
-    A worker that dies (memory, a fault in a decoder) costs only the item that killed it, whose code is `crashed`.
+    A worker that dies (memory, a fault in a decoder) costs only the item that killed it, whose code is `crashed`; one
+    that takes longer than its `patience` has the code `timeout`.
     """
-    for _, seen in in_order(partial(see, wish=wish), items, workers, ahead, _crashed):
-        yield seen
+    with closing(in_order(partial(see, wish=wish), items, workers, ahead, _crashed, Limit(patience, _late))) as found:
+        for _, seen in found:
+            yield seen
+
+
+def patience(item: Item) -> float:
+    """How many seconds may go by until an item is seen. Its name decides, as a place that hangs says nothing."""
+    return PATIENCE if is_photo(item.relative) and item.frames is None else PATIENCE_WITH_CLIPS
+
+
+def _late(item: Item) -> Seen:
+    return Seen(item, _timeout(item, patience(item)))
+
+
+def _timeout(item: Item, seconds: float) -> InputError:
+    line = f"not opened within {seconds:g} seconds: what it lies on doesn't answer, or it is damaged"
+    return InputError("timeout", f"{printable(item.name)}: {line}")
 
 
 def _crashed(item: Item) -> Seen:
@@ -103,7 +136,7 @@ def _crashed(item: Item) -> Seen:
 def later_ahead(item: Item, clip: Windows) -> Iterator[tuple[Stretch, ...]]:
     """The later windows of a clip, in groups, seen by a process of its own while the model is at the group before.
 
-    Raises `InputError`, `crashed` when the process died, and `MissingExtraError`.
+    Raises `InputError`, `crashed` when the process died, `timeout` when it hangs, and `MissingExtraError`.
     """
     if not clip.later:
         return
@@ -115,6 +148,8 @@ def later_ahead(item: Item, clip: Windows) -> Iterator[tuple[Stretch, ...]]:
     try:
         while True:
             try:
+                if not receive.poll(PATIENCE_WITH_CLIPS):
+                    raise _timeout(item, PATIENCE_WITH_CLIPS)
                 group = receive.recv()
             except (EOFError, OSError):  # OSError: within a message
                 raise InputError("crashed", f"{printable(item.name)}: {DIED}") from None
@@ -137,3 +172,5 @@ def _send_later(send: Connection, item: Item, clip: Windows) -> None:
         send.send(None)
     except FAILURES as error:
         send.send(error)
+    except Exception as error:
+        send.send(_unforeseen(item, error))

@@ -208,6 +208,7 @@ def edited(row: Row, edit: Edit) -> Row:
             logprob=None,
             same_as="",
             edited=True,
+            code="",
         )
     return replace(row, review=not caption_text(row))
 

@@ -72,7 +72,7 @@ class Address:
         return fetch(self.url, self.limits)
 
     def stamp(self) -> tuple[int, int]:
-        return 0, 0  # only the server knows whether it changed; a job that goes on keeps what it had fetched
+        return 0, 0  # only the server knows whether it changed; a job that goes on keeps what was said of it
 
 
 def is_address(text: str) -> bool:

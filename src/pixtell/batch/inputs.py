@@ -28,7 +28,7 @@ from pixtell.batch.archives import list_tar, list_zip
 from pixtell.batch.fetch import Address, Fetching, is_address
 from pixtell.batch.folders import Folders, expand, fixed_part, is_pattern, is_photo_or_clip
 from pixtell.batch.found import Found, Link, PassedOver, problem
-from pixtell.batch.item import File, FrameFolder, Held, Item, safe_relative, stamp_of
+from pixtell.batch.item import File, FrameFolder, Held, Item, printable, safe_relative, stamp_of
 from pixtell.batch.kinds import SIDECARS, Named, head_of, kind_of, looks_like_media, suffix_of
 from pixtell.batch.parquet import list_parquet
 from pixtell.batch.row import Row
@@ -61,10 +61,11 @@ class InputOptions:
 @dataclass(frozen=True)
 class Listing:
     """What was found, in order: items, and a row for each name that can't be used; and (suffix, count) of the files
-    that are neither photos nor clips, the most frequent first."""
+    that are neither photos nor clips, the most frequent first. `sources` are the lists, tables and archives."""
 
     found: tuple[Item | Row, ...]
     passed_over: tuple[tuple[str, int], ...]
+    sources: tuple[Path, ...] = ()
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -78,8 +79,8 @@ class Listing:
 def list_items(named: Sequence[str], options: InputOptions | None = None, stdin: IO[bytes] | None = None) -> Listing:
     """Find the photos and clips that are meant by `named`; each is listed once, where it comes first.
 
-    Raises `ConfigError` when standard input is named both as a photo and as a list, and `MissingExtraError` for
-    parquet without pyarrow. All else that is wrong is in `Listing.problems`.
+    Raises `ConfigError` when standard input is named both as a photo and as a list, and when nothing is named but what
+    the job writes; `MissingExtraError` for parquet without pyarrow. All else that is wrong is in `Listing.problems`.
     """
     options = options or InputOptions()
     if STDIN in named and LIST + STDIN in named and options.lists:
@@ -89,8 +90,10 @@ def list_items(named: Sequence[str], options: InputOptions | None = None, stdin:
         lister.add_named(name)
     names = {one.name for one in lister.found if isinstance(one, Item)} if lister.problems else set()
     found = tuple(one for one in lister.found if isinstance(one, Item) or one.name not in names)  # named twice: one row
+    if not found and lister.written:
+        raise ConfigError(f"{printable(lister.written[0])}: is read and would be written: name another output")
     passed = sorted(lister.passed_over.items(), key=lambda pair: (-pair[1], pair[0]))
-    return Listing(found, tuple(passed))
+    return Listing(found, tuple(passed), tuple(lister.sources))
 
 
 class _Lister:
@@ -106,8 +109,12 @@ class _Lister:
         self.found: list[Item | Row] = []
         self.problems: set[str] = set()  # names of those that can't be used
         self.passed_over: Counter[str] = Counter()
+        self.sources: list[Path] = []
+        self.written: list[str] = []  # those named that the job writes
+        self._outputs: dict[str, frozenset[str]] = {}
         for path in options.outputs:
             self._is_new(path)
+        self._outputs = {folder: frozenset(names) for folder, names in self._listed.items()}
 
     # ---- names
 
@@ -180,6 +187,7 @@ class _Lister:
         elif kind == "other":
             self.passed_over[suffix_of(path)] += 1
         elif self._is_new(path):
+            self.sources.append(Path(path))
             column, inside = options.column, relative or os.path.basename(path)
             self._take_from(path, lambda: _contents(kind, path, inside, column), container=True)
 
@@ -217,6 +225,7 @@ class _Lister:
         else:
             try:
                 content = Path(path).read_bytes()
+                self.sources.append(Path(path))
             except (OSError, ValueError):
                 stamp_of(path, name)  # says it is missing
                 raise InputError("unreadable", f"{name}: the list {path} can't be read") from None
@@ -281,9 +290,12 @@ class _Lister:
 
     def _is_new(self, path: str, folder: str | None = None) -> bool:
         """Whether a file was not listed before, under this name or another that leads to the same folder."""
+        shown = path
         if folder is None:
             parent, path = os.path.split(path)
             folder = self._parent(parent).real
+        if path in self._outputs.get(folder, ()):
+            self.written.append(shown)
         names = self._listed.setdefault(folder, set())
         before = len(names)
         names.add(path)

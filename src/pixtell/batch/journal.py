@@ -22,7 +22,8 @@ from pixtell.data.lock import lock
 from pixtell.errors import ConfigError, InputError, PixtellError
 
 FORM = 1  # of the file; another number is another way of writing it
-RETRIED = ("missing", "unreadable", "crashed")  # failures that may be gone the next time, without a change of the file
+# Failures that may be gone the next time without a change of the file: what it needs is back, or installed, or mended.
+RETRIED = ("missing", "unreadable", "crashed", "timeout", "memory", "missing_extra", "fault")
 UNKNOWN = (0, 0)  # a stamp that tells nothing
 
 
@@ -35,9 +36,10 @@ class Entry:
     notes: tuple[Note, ...] = ()
 
     def still_holds(self, stamp: tuple[int, int]) -> bool:
-        """Whether the item's outcome stands without another look at its bytes."""
-        settled = self.row.status != "error" or self.row.code not in RETRIED
-        return settled and stamp == self.stamp and stamp != UNKNOWN
+        """Whether the item's outcome stands without another look at its bytes. Of an address, a good one does."""
+        if self.row.status == "error" and (self.row.code in RETRIED or stamp == UNKNOWN):
+            return False
+        return stamp == self.stamp
 
 
 @dataclass

@@ -20,8 +20,8 @@ def _suffixes(*lines: str) -> frozenset[str]:
     return frozenset(" ".join(lines).split())
 
 
-_MEDIA = _suffixes(
-    ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .tif .tiff .bmp .dib .avif .heic .heif .hif .jxl .jp2",
+_PHOTOS = _suffixes(".jpg .jpeg .jpe .jfif .png .apng .webp .gif .tif .tiff .bmp .dib .avif .heic .heif .hif .jxl .jp2")
+_MEDIA = _PHOTOS | _suffixes(
     ".mp4 .m4v .mov .qt .3gp .3g2 .mkv .webm .avi .wmv .flv .mpg .mpeg .mts .m2ts .ogv",
 )
 SIDECARS = _suffixes(".txt .caption .json .xmp .srt .vtt")
@@ -74,6 +74,11 @@ def kind_of(name: str) -> Named:
     if suffix in _PACKED and os.path.splitext(name)[0].lower().endswith(".tar"):
         return "packed tar"
     return "other" if suffix in _OTHERS else "unknown"
+
+
+def is_photo(name: str) -> bool:
+    """Whether the name is a photo's, or a short animation's."""
+    return suffix_of(name) in _PHOTOS
 
 
 def looks_like_media(head: bytes) -> bool:

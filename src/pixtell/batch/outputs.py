@@ -82,7 +82,9 @@ def check_collisions(items: Sequence[Item], outputs: Sequence[Output], sources: 
     `sources` are files that are read besides those of the items: lists, tables and archives. Raises one `ConfigError`
     that lists the first collisions, with how many there are and what to do.
     """
-    inputs = {os.path.abspath(path): path for path in (*map(str, sources), *_files_read(items))}
+    named = [str(path) for path in sources]
+    inputs = {os.path.abspath(path): path for path in (*named, *_files_read(items))}
+    inputs |= {os.path.realpath(path): path for path in named}  # an output that is a link is written where it leads
     folded = {_folded(path): shown for path, shown in inputs.items()}
     problems: list[str] = []
     for output in outputs:

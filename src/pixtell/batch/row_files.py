@@ -3,7 +3,8 @@
 In: finished rows in the order of the inputs. Out: the file; and rows again, from such a file.
 
 The surprising thing: rows of an earlier job stay where they are (but under `overwrite`), byte for byte and above the
-new ones. Which rows are this job's is not kept anywhere: they are those whose names the journal gave.
+new ones. Which rows are this job's is not kept anywhere: they are those whose names the journal gave. While a job that
+was done before goes on, its rows that still hold stay too, in their old order until the end.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -52,6 +53,9 @@ class Form(Protocol):
         """The rows of a file. A last one that was not finished by a killed run is passed over. Raises `ValueError`
         for what no run of ours leaves behind."""
 
+    def check_head(self, content: bytes) -> None:
+        """Raises `ValueError` where the head of a file is another: below it, rows of ours would mean other things."""
+
 
 class JsonLines:
     """A JSON object a line, in UTF-8. Bytes of a name that are not UTF-8 are spelt `\\udc80` to `\\udcff`."""
@@ -72,6 +76,9 @@ class JsonLines:
             except ValueError:
                 if not _begins(last, b'{"name": "'):
                     raise
+
+    def check_head(self, content: bytes) -> None:
+        """There is none: each row names its fields."""
 
     def _record(self, line: bytes, number: int) -> Record:
         try:
@@ -112,6 +119,11 @@ class Separated:
                 if not whole and names:  # only a kill leaves a quotation mark open
                     return
                 raise ValueError(f"record {number} is not a row: {error}") from None
+
+    def check_head(self, content: bytes) -> None:
+        raw = next((raw for raw, _ in _parted(content.removeprefix(b"\xef\xbb\xbf"))), self.head)
+        if not self.head.startswith(content) and (names := self._cells(raw)) != list(COLUMNS):
+            raise ValueError(f"its columns are {', '.join(names)}")
 
     @staticmethod
     def _finished(names: list[str], cells: list[str]) -> bool:
@@ -167,6 +179,8 @@ class RowFile(OneFile):
         self._form = form
         self._options = options
         self._held: frozenset[str] | None = None
+        self._expected: Mapping[str, Row | None] = {}
+        self._standing: set[str] = set()  # names of rows that are there already, and are to be added
 
     def existing(self, item: Item) -> bool:
         if self._held is None:
@@ -174,9 +188,15 @@ class RowFile(OneFile):
             self._held = frozenset(record.row.name for record in self._records(content) if record.row.status == "ok")
         return item.name in self._held
 
+    def expect(self, rows: Mapping[str, Row | None]) -> None:
+        """Say, before `start`, which rows will be added, by their names; None for those that are made anew. Of an
+        earlier run those that are the same stay in the file, and the others make way."""
+        self._expected = rows
+
     def start(self, rows: Sequence[Finished]) -> None:
         make_folder(self._path.parent)
         sweep(self._path)
+        self._standing = set()
         if not self._complete(self._lines(rows)):
             content = content_of(self._path) or b""
             records = self._records(content)
@@ -184,17 +204,30 @@ class RowFile(OneFile):
                 next(records, None)  # only to see that the file is ours
                 pieces = list(self._lines(rows))
             else:
-                old = [(record.row.name, record.raw) for record in records]
+                old = [(record.row, record.raw) for record in records if self._stays(record)]
                 new = [(one.row, self._form.line(one.row, self._options.settings)) for one in rows]
-                pieces = [self._form.head, *merged(old, new)]
+                pieces = [self._form.head, *merged(old, new, self._standing)]
             if content != b"".join(pieces) or not content:
                 write_whole(self._path, pieces)
 
     def add(self, rows: Sequence[Finished]) -> None:
-        append(self._path, b"".join(self._form.line(one.row, self._options.settings) for one in rows))
+        lines = [self._form.line(one.row, self._options.settings) for one in rows if one.row.name not in self._standing]
+        append(self._path, b"".join(lines))
 
     def finish(self, rows: Iterable[Finished]) -> None:
+        self._expected = {}
         self.start(list(rows))
+
+    def _stays(self, record: Record) -> bool:
+        """Whether a row of an earlier run is, as far as it is known, one that is to be there."""
+        name = record.row.name
+        if name not in self._expected:
+            return True
+        row = self._expected[name]
+        if row is None or (row.code != EXISTS and self._form.line(row, self._options.settings) != record.raw):
+            return False
+        self._standing.add(name)
+        return True
 
     def _lines(self, rows: Iterable[Finished]) -> Iterator[bytes]:
         if self._form.head:
@@ -227,6 +260,7 @@ class RowFile(OneFile):
 
     def _records(self, content: bytes) -> Iterator[Record]:
         try:
+            self._form.check_head(content)
             yield from self._form.records(content)
         except ValueError as error:
             raise ConfigError(
@@ -234,10 +268,21 @@ class RowFile(OneFile):
             ) from None
 
 
-def merged(old: Iterable[tuple[str, T]], new: Iterable[tuple[Row, T]]) -> list[T]:
-    """Old rows by their names, then new ones: a new one takes an old one's place among the new, unless it only says
-    that the old one is there."""
+def merged(
+    old: Iterable[tuple[Row, T]], new: Iterable[tuple[Row, T]], standing: Container[str] = frozenset()
+) -> list[T]:
+    """Old rows, then new ones: a new one takes an old one's place among the new, unless it only says that the old one
+    is there. An old one that failed, and is no input any more, goes, such as that of a folder that was missing; those
+    named by `standing` are still inputs."""
     ours = {row.name: (row.code == EXISTS, piece) for row, piece in new}
-    kept = [(name, piece) for name, piece in old if name not in ours or (ours[name][0] and ours[name][1] != piece)]
+    kept = [
+        (row.name, piece)
+        for row, piece in old
+        if (ours[row.name][0] and ours[row.name][1] != piece if row.name in ours else _outlasts(row, standing))
+    ]
     stay = {name for name, _ in kept}
     return [piece for _, piece in kept] + [piece for name, (_, piece) in ours.items() if name not in stay]
+
+
+def _outlasts(row: Row, standing: Container[str]) -> bool:
+    return row.status != "error" or row.name in standing

@@ -3,9 +3,10 @@
 In: items, outputs, a journal, and whoever tells the rows of media that were seen. Out: files, and a summary whose
 counts add up to the inputs.
 
-The surprising thing: a part of the inputs is closed by the number of media in it that are new to the model, and by
-nothing else. So a run that was killed cuts the rest into the very parts that it would have had, and its numbers, which
-may depend on who shares a pass, are those of a run that was not killed.
+The surprising thing: a part of the inputs is closed by the number of media in it that are new to the model or, where
+few are, of those that were looked at; what was known before doesn't count. So a run that was killed cuts the rest into
+the very parts that it would have had, and its numbers, which may depend on who shares a pass, are those of a run that
+was not killed.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from pixtell.batch.item import File, Item, printable, safe_relative
 from pixtell.batch.journal import Entry, Journal
 from pixtell.batch.output import Finished, OnExisting, Output, noted
 from pixtell.batch.row import Row
-from pixtell.batch.row_files import EXISTS
+from pixtell.batch.row_files import EXISTS, RowFile
+from pixtell.batch.shards import Shards
 from pixtell.batch.work import failed_row
 from pixtell.errors import ConfigError, InputError
 
-MOST = 2_000  # items in a part when few of them are new
+MOST = 2_000  # items that are looked at for a part, when few of them are new
 NAMED = 5  # items that an error names one by one
 
 # Tells a row for each of some media, what fails being a row too. It may come later, so that several devices can work.
@@ -63,7 +65,8 @@ class Job:
 @dataclass
 class Summary:
     """How far a job is. `ok`, `skipped` and `errors` add up to the inputs that are finished; `known` of them were so
-    before, `same` have another input's content, `codes` counts the reasons of those that are not ok."""
+    before, `same` have another input's content, `codes` counts the reasons of those that are not ok. `left_out` has a
+    line for each that is ok, and yet not in a tar, as its picture is gone."""
 
     inputs: int
     ok: int = 0
@@ -75,6 +78,7 @@ class Summary:
     codes: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     latest: Row | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def finished(self) -> int:
@@ -127,10 +131,15 @@ def run_job(
         entries = {**journal.edited, **entries}
     settled = _settle(job, entries)
     first = next((place for place, (_, outcome) in enumerate(settled) if outcome is None), len(settled))
+    for output in job.all_outputs:
+        if isinstance(output, Shards):
+            output.spare([outcome.finished.row if outcome else Row(item.name) for item, outcome in settled])
     summary = Summary(len(settled), known=sum(outcome is not None for _, outcome in settled))
     begun = time.monotonic()
     done = _keep(job, journal, summary, [outcome for _, outcome in settled[:first] if outcome])
     for output in job.all_outputs:
+        if isinstance(output, RowFile):
+            output.expect(_expected(settled[first:], entries))
         output.start(done)
     on_progress(summary)
     known = _Known(entries)
@@ -148,8 +157,19 @@ def run_job(
     if summary.complete:
         for output in job.all_outputs:
             output.finish(done)
+    summary.left_out = tuple(line for one in job.all_outputs if isinstance(one, Shards) for line in one.left_out)
     summary.seconds = time.monotonic() - begun
     return summary
+
+
+def _expected(settled: Sequence[tuple[Item, _Outcome | None]], entries: Mapping[str, Entry]) -> dict[str, Row | None]:
+    """The rows that come, by their names; None where what the journal has no longer holds. What it doesn't have may
+    stand in the outputs alone: such rows stay until there are others."""
+    return {
+        item.name: outcome.finished.row if outcome else None
+        for item, outcome in settled
+        if outcome or item.name in entries
+    }
 
 
 def _settle(job: Job, entries: Mapping[str, Entry]) -> list[tuple[Item, _Outcome | None]]:
@@ -203,7 +223,16 @@ class _Part:
 
     outcomes: list[_Outcome | Seen] = field(default_factory=list)
     new: list[Seen] = field(default_factory=list)
+    looked: int = 0  # how many of the outcomes were seen
     rows: Future[list[Row]] | None = None
+
+    @property
+    def is_past_the_known(self) -> bool:
+        """Whether the next look begins where an earlier run may have begun a part, behind what it had finished."""
+        return not self.new and bool(self.outcomes) and isinstance(self.outcomes[-1], _Outcome)
+
+    def is_full(self, new: int) -> bool:
+        return sum(seen.count for seen in self.new) >= new or (self.looked or len(self.outcomes)) >= MOST
 
 
 class _Known:
@@ -252,30 +281,39 @@ class _Known:
 
 def _parts(job: Job, settled: Sequence[tuple[Item, _Outcome | None]], known: _Known) -> Iterator[list[_Outcome]]:
     """Outcomes in the order of the inputs, a part at a time."""
-    seen_ahead = job.see_ahead([item for item, outcome in settled if outcome is None])
     under_way: deque[_Part] = deque()
+    for part in _stretches(job, settled, known):
+        part.rows = job.tell(part.new)
+        under_way.append(part)
+        while len(under_way) >= job.under_way:
+            yield _landed(under_way.popleft(), known)
+    for part in under_way:
+        yield _landed(part, known)
+
+
+def _stretches(job: Job, settled: Sequence[tuple[Item, _Outcome | None]], known: _Known) -> Iterator[_Part]:
+    """The parts, seen and not yet told about."""
+    seen_ahead = job.see_ahead([item for item, outcome in settled if outcome is None])
     part = _Part()
     for _, outcome in settled:
         if outcome is not None:
             part.outcomes.append(outcome)
         else:
+            if part.is_past_the_known:
+                yield part
+                part = _Part()
             seen = next(seen_ahead)
+            part.looked += 1
             if known.is_new(seen):
                 part.new.append(seen)
             else:
                 seen = seen.without_frames()
             part.outcomes.append(seen)
-        if sum(seen.count for seen in part.new) >= job.part or len(part.outcomes) >= MOST:
-            part.rows = job.tell(part.new)
-            under_way.append(part)
+        if part.is_full(job.part):
+            yield part
             part = _Part()
-            while len(under_way) >= job.under_way:
-                yield _landed(under_way.popleft(), known)
-    part.rows = job.tell(part.new)
-    under_way.append(part)
-    for last in under_way:
-        if last.outcomes:
-            yield _landed(last, known)
+    if part.outcomes:
+        yield part
 
 
 def _landed(part: _Part, known: _Known) -> list[_Outcome]:

@@ -4,8 +4,10 @@ In: finished rows in the order of the inputs. Out: `photos-000000.tar`, `photos-
 `000000017.jpg`, `000000017.json` (the row, with `captions` and `qa` as pixtell train reads them) and `000000017.txt`.
 
 The surprising thing: a shard's place follows from the numbers of its inputs alone. Items that failed leave a gap in the
-numbers and no shard moves, so each can be written as soon as its last input is done, and is whole or not there. A
-picture's member has the ending of what its bytes are, as decoders of WebDataset go by it.
+numbers and no shard moves, so each can be written as soon as its last input is done, and is whole or not there. So does
+a picture that has vanished by then, until it is back. And a shard may be the only place where its pictures still are:
+it gives none up for a source that is gone. A picture's member has the ending of what its bytes are, as decoders of
+WebDataset go by it.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 
 from pixtell.batch.caption_text import caption_text, encoded
@@ -23,8 +26,10 @@ from pixtell.batch.output import Finished, OutputOptions, shows
 from pixtell.batch.row import Row
 from pixtell.batch.row_text import json_of, row_of_json
 from pixtell.data.formats.tars import tar_members
+from pixtell.data.row import Stored
 from pixtell.errors import ConfigError, InputError, PixtellError
 
+GONE = ("missing", "unreadable", "no_pictures")  # the codes of a source that may come back
 _DIGITS = 9  # of a key: WebDataset takes all up to the first dot for it, so a name can't be one
 _ENDING = re.compile(r"\.[a-z0-9]{1,5}")
 _STARTS = (
@@ -48,6 +53,7 @@ class Shards:
         self._size = options.shard_size
         self._full = 0  # shards that are written
         self._waiting: list[Finished] = []  # of the shard that is not full
+        self.left_out: list[str] = []  # a line for each picture that can't be had, where its shard has a gap
 
     def places(self, item: Item) -> tuple[Path, ...]:
         if item.frames is not None:
@@ -63,13 +69,31 @@ class Shards:
     def existing(self, item: Item) -> bool:
         return False  # shards of other settings are refused at the start, and those of the same are this job's
 
+    def spare(self, rows: Sequence[Row]) -> None:
+        """Refuse a job whose inputs' rows, as far as they are known, say that a source is gone while the shards hold
+        pictures that would go with it. Raises `ConfigError`."""
+        if self._options.on_existing == "overwrite" or not any(row.code in GONE for row in rows):
+            return
+        there = {row.name for row in rows if row.code not in GONE}
+        try:
+            held = [row for path in shards_of(self._path) for row, _ in _pairs(path)]
+        except (ValueError, InputError):
+            return  # `start` says what is wrong with them
+        if lost := sum(row.name not in there for row in held):
+            gone = next(row for row in rows if row.code in GONE)
+            raise ConfigError(
+                f"{printable(self.name)}: its shards hold {_pictures(lost)} not among the inputs now, as "
+                f"{printable(gone.name)} is {gone.code}: bring it back or take it from the inputs; to write the shards "
+                "without them, --on-existing overwrite"
+            )
+
     def start(self, rows: Sequence[Finished]) -> None:
         make_folder(self._path.parent)
         for path in (*self.files(len(rows) + self._size), *shards_of(self._path)):
             sweep(path)
         for path in shards_of(self._path):
             self._check(path)
-        self._full, self._waiting = 0, []
+        self._full, self._waiting, self.left_out = 0, [], []
         self.add(rows)
 
     def add(self, rows: Sequence[Finished]) -> None:
@@ -95,6 +119,7 @@ class Shards:
         path, first = self._shard(self._full), self._full * self._size
         keyed = [(f"{first + n:0{_DIGITS}d}", one) for n, one in enumerate(rows) if shows(one.row)]
         if not self._holds(path, keyed):
+            self._keep_those_gone(path, rows)
             write_whole(path, self._pieces(path, keyed))
 
     def _holds(self, path: Path, keyed: Sequence[tuple[str, Finished]]) -> bool:
@@ -104,10 +129,26 @@ class Shards:
         wanted = {f"{key}.json": self._json(one.row) for key, one in keyed}
         return {member.name: member.read() for member in tar_members(path) if member.name.endswith(".json")} == wanted
 
+    def _keep_those_gone(self, path: Path, rows: Sequence[Finished]) -> None:
+        """Refuse to write a shard anew without pictures whose source vanished while the job ran."""
+        gone = {one.row.name for one in rows if one.row.code in GONE}
+        if not gone or not path.exists() or self._options.on_existing == "overwrite":
+            return
+        if lost := sum(row.name in gone for row, _ in _pairs(path)):
+            raise PixtellError(
+                f"{printable(str(path))}: holds {_pictures(lost)} missing now: bring them back, and the same command "
+                "goes on; to write it without them, --on-existing overwrite"
+            )
+
     def _pieces(self, path: Path, keyed: Sequence[tuple[str, Finished]]) -> Iterator[bytes]:
         length = 0
+        before = {row.sha256: picture for row, picture in _pairs(path) if row.sha256} if path.exists() else {}
         for key, one in keyed:
-            picture = self._picture(path, one)
+            try:
+                picture = _captioned(one, before.get(one.row.sha256))
+            except InputError as error:
+                self.left_out.append(printable(str(error)))
+                continue
             members = ((ending_of(one.item.name, picture), picture), (".json", self._json(one.row)))
             for ending, content in (*members, (".txt", encoded(caption_text(one.row)))):
                 info = tarfile.TarInfo(key + ending)  # of 1970, owned by nobody in particular: always the same bytes
@@ -117,22 +158,6 @@ class Shards:
                 length += tarfile.BLOCKSIZE + blocks
         end = 2 * tarfile.BLOCKSIZE  # of zeros, then more, to the full record that tar writes
         yield bytes(end + -(length + end) % tarfile.RECORDSIZE)
-
-    def _picture(self, path: Path, finished: Finished) -> bytes:
-        """The bytes that were captioned. Raises `PixtellError` where they can't be had again."""
-        try:
-            content = finished.item.read()
-        except InputError as error:
-            raise PixtellError(
-                f"{printable(str(path))}: waits for a picture ({error}); bring it back or take it from the inputs: all "
-                "finished rows are kept, and the same command goes on from them"
-            ) from None
-        if finished.row.sha256 and sha256(content).hexdigest() != finished.row.sha256:
-            raise PixtellError(
-                f"{printable(finished.item.name)}: has changed since it was captioned; the same command captions it "
-                "again, and goes on"
-            )
-        return content
 
     def _json(self, row: Row) -> bytes:
         more = {"captions": [row.text]} if row.text else {}
@@ -154,12 +179,47 @@ class Shards:
             )
 
 
+def _captioned(finished: Finished, held: Stored | None) -> bytes:
+    """The bytes that were captioned, from where a shard holds them, if one does, else from their source. Raises
+    `InputError` where they can't be had again."""
+    content = (held or finished.item).read()
+    if finished.row.sha256 and sha256(content).hexdigest() != finished.row.sha256:
+        line = f"{finished.item.name}: has changed since it was captioned: the same command captions it again"
+        raise InputError("unreadable", line)
+    return content
+
+
+def _pairs(path: Path) -> Iterator[tuple[Row, Stored]]:
+    """The rows of a shard, each with its picture, which is the member before it. Raises `ValueError`, `InputError`."""
+    for picture, row in pairwise(tar_members(path)):
+        if row.name.endswith(".json"):
+            yield row_of_json(row.read()), picture
+
+
+def _pictures(count: int) -> str:
+    return "1 picture that is" if count == 1 else f"{count:,} pictures that are"
+
+
 def shards_of(path: Path) -> list[Path]:
     """The shards that are there of the tar named `path`, in their order; of a shard, itself."""
     if not path.parent.is_dir():
         return []
     name = re.compile(re.escape(path.stem) + r"-[0-9]{6}\.tar")
     return sorted(one for one in path.parent.iterdir() if name.fullmatch(one.name))
+
+
+def own_shards_of(path: Path) -> list[Path]:
+    """Those of them that a job wrote: a data set may be called as they are."""
+    return [shard for shard in shards_of(path) if _is_own(shard)]
+
+
+def _is_own(path: Path) -> bool:
+    try:
+        members = tar_members(path)
+        rows = [member for member in members if member.name.endswith(".json")]
+        return (not members or bool(rows)) and all(row_of_json(member.read()) for member in rows[:1])
+    except (ValueError, InputError):
+        return False
 
 
 def rows_of_tar(path: Path) -> list[Row]:

@@ -91,7 +91,7 @@ class Parquet:
         return frozenset(row.name for row, _ in self._read(content) if row.status == "ok")
 
     def content(self, before: bytes | None, rows: Sequence[Finished], settings: str) -> bytes:
-        old = [(row.name, (row, made)) for row, made in (self._read(before) if before is not None else [])]
+        old = [(row, (row, made)) for row, made in (self._read(before) if before is not None else [])]
         every = merged(old, [(one.row, (one.row, settings)) for one in rows])
         pyarrow, parquet = _pyarrow()
         values = [_values(row, made) for row, made in every]

@@ -27,12 +27,16 @@ if TYPE_CHECKING:
     from pixtell.results import Caption
 
 DIGITS = 5  # of log-probabilities in rows; more would be noise of the machine
+NO_TEXT = "no_text"  # the code of a row whose caption is empty, though one was asked for
+# What `DecodeOptions` say of a caption as a text; an answer is looked for in the same way, but is another text.
+CAPTIONS_OWN = ("min_new_tokens", "no_repeat_ngram", "results", "choices", "start_with", "no_text")
 
 
 @dataclass(frozen=True)
 class Work:
     """What is asked: a caption (unless `captions` is false), each of `questions`, and which of `labels` fits best.
 
+    `decoding` is how captions are searched for, and answers but for what is the caption's own (`CAPTIONS_OWN`).
     `min_score` sets rows aside whose mean log-probability a token is lower.
     """
 
@@ -47,6 +51,19 @@ class Work:
     def __post_init__(self) -> None:
         if not (self.captions or self.questions or self.labels):
             raise ConfigError("nothing is asked: a caption, questions or labels")
+
+    @property
+    def answering(self) -> DecodeOptions:
+        """How answers are searched for."""
+        plain = DecodeOptions()
+        return replace(self.decoding, **{name: getattr(plain, name) for name in CAPTIONS_OWN})
+
+    def check(self, captioner: Captioner) -> None:
+        """Raise `ConfigError` for what the model can't be asked, before the first picture is opened."""
+        if self.captions:
+            captioner.check(self.decoding)
+        if self.questions:
+            captioner.check(self.answering)
 
     def rows(self, captioner: Captioner, seen: Sequence[Seen]) -> list[Row]:
         """A row for each medium; what fails costs only itself."""
@@ -87,7 +104,8 @@ class Work:
             mean = row.mean_logprob
             low = self.min_score is not None and mean is not None and mean < self.min_score
             text = self.controls.around(row.text)
-            rows.append(replace(row, text=text, review=low, mean_logprob=None if mean is None else rounded(mean)))
+            mean = None if mean is None else rounded(mean)
+            rows.append(replace(row, text=text, review=low, mean_logprob=mean, code=self._code(text)))
         return rows
 
     def _windows(self, captioner: Captioner, stretches: Sequence[Stretch]) -> list[Window]:
@@ -110,7 +128,7 @@ class Work:
             captions = captioner.caption(encoded, self.decoding)
         count = len(self.questions)
         asked = captioner.ask(
-            [medium for medium in encoded for _ in self.questions], list(self.questions) * len(encoded), self.decoding
+            [medium for medium in encoded for _ in self.questions], list(self.questions) * len(encoded), self.answering
         )
         chosen = captioner.classify(encoded, self.labels) if self.labels else []
         rows = []
@@ -118,10 +136,11 @@ class Work:
             answers = asked[place * count : (place + 1) * count]
             labels = chosen[place].labels if chosen else ()
             told = caption or (answers[0] if answers else None)
+            text = self.controls.apply(caption.text) if caption else ""
             rows.append(
                 Row(
                     one.item.name,
-                    text=self.controls.apply(caption.text) if caption else "",
+                    text=text,
                     alternatives=tuple(self.controls.apply(o.text) for o in caption.alternatives) if caption else (),
                     answers=tuple((answer.question, answer.text) for answer in answers),
                     labels=tuple((label.label, rounded(label.probability)) for label in labels),
@@ -129,9 +148,13 @@ class Work:
                     logprob=rounded(told.logprob) if told else None,
                     review=self.min_score is not None and told is not None and told.mean_logprob < self.min_score,
                     sha256=one.sha256,
+                    code=self._code(text),
                 )
             )
         return rows
+
+    def _code(self, text: str) -> str:
+        return NO_TEXT if self.captions and not text else ""
 
 
 def failed_row(seen: Seen, error: PixtellError) -> Row:

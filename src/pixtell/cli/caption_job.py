@@ -1,30 +1,32 @@
 """`pixtell caption` as a job: everything put together, from the names of inputs to a summary and an exit code.
 
-In: the groups of options. Out: files, a summary on stderr, and 0; 1 when any input failed; 130 when Ctrl-C ended it
-early. The surprising thing: what can be wrong is found in the order of its price: names and collisions before the model
-is loaded, what is in the way before the first picture is opened.
+In: the groups of options. Out: files, a summary on stderr, and 0; 1 when any input failed; 75 when something other than
+the inputs kept it from its end; 130 when Ctrl-C ended it early. The surprising thing: what can be wrong is found in the
+order of its price: names and collisions before the model is loaded, what is in the way before the first picture is
+opened.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from pixtell.cli.caption_options import OutputChoice, SpeedChoice, TextChoice
+from pixtell.cli.caption_told import Watch, interruptible, state_of, tell_left_out, tell_summary
 from pixtell.cli.options import InputChoice, MediaOptions, ModelOptions, SearchOptions
-from pixtell.cli.output import say
-from pixtell.cli.progress import State, clock, progress
+from pixtell.cli.output import say, say_error, speak_json
+from pixtell.cli.progress import TOLD, progress
+from pixtell.errors import ConfigError, InputError, MissingExtraError, PixtellError
 
 if TYPE_CHECKING:
     from pixtell.batch.decode import Wish
     from pixtell.batch.inputs import Listing
+    from pixtell.batch.journal import Journal
     from pixtell.batch.output import Output, OutputOptions
     from pixtell.batch.ray import RayJob
     from pixtell.batch.run import Job, Summary
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from pixtell.captioner import Captioner
     from pixtell.data.opened import Looks
 
+UNFINISHED = 75  # EX_TEMPFAIL of sysexits.h: the same command is to be given again
 INTERRUPTED = 130  # 128 + SIGINT
 LEAST_PART = 32  # media between two writes; more where a pass holds more
 AHEAD = 2  # parts that are opened ahead
@@ -58,12 +61,14 @@ def caption_job(given: Given) -> int:
     from pixtell.batch.journal import Journal
     from pixtell.batch.output import OutputOptions
     from pixtell.batch.outputs import check_collisions, open_outputs
-    from pixtell.batch.ray import OnRay
-    from pixtell.batch.run import run_job
 
+    if given.speed.json_progress:
+        speak_json()
     work = given.texts.work(given.search, given.media)
     given.texts.window()  # told before the model is loaded
-    journal_path = given.write.journal_path(given.inputs)
+    journal_path, moved = given.write.journal_path(given.inputs)
+    if moved:
+        say(f"going on from {journal_path}, the journal of another output")
     failures = journal_path.with_name(journal_path.name.removesuffix(".journal") + ".errors.jsonl")
     thumbnails = journal_path.with_name(journal_path.name.removesuffix(".journal") + ".thumbs")
     options = OutputOptions(
@@ -73,29 +78,78 @@ def caption_job(given: Given) -> int:
         shard_size=given.write.shard_size,
     )
     listing = listed(given, (str(journal_path), str(failures), str(thumbnails)))
-    check_collisions(listing.items, [*open_outputs(given.write.names, options), *pages(given, thumbnails, {})])
+    opened = [*open_outputs(given.write.names, options), *pages(given, thumbnails, {})]
+    check_collisions(listing.items, opened, listing.sources)
     if given.write.apply:
         return apply_job(given, listing, journal_path, options, [Failures(failures)], thumbnails)
+    if given.speed.fail_fast and listing.problems:
+        raise InputError(listing.problems[0].code, listing.problems[0].message)
     captioner = given.model.load()
+    work.check(captioner)
     captioner.batch_size = given.model.batch_size or automatic_batch_size(captioner, work.decoding.beams)
     settings = settings_of(given, work, captioner)
     outputs = open_outputs(given.write.names, replace(options, settings=json.dumps(settings)))
-    with Journal(journal_path, settings) as journal, interruptible() as stop, ExitStack() as stack:
-        job = made_job(given, listing, work, captioner)
-        if given.speed.on_ray:
-            ray_job = made_ray_job(given, listing, work, captioner, json.dumps(settings), Path(f"{journal_path}.ray"))
-            on_ray = stack.enter_context(OnRay(ray_job))
-            job = replace(job, see_ahead=on_ray.see_ahead, tell=on_ray.tell, under_way=1)
-        job = replace(job, outputs=outputs, also=[Failures(failures), *pages(given, thumbnails, settings)])
-        job = replace(job, on_existing=options.on_existing)
-        with progress(as_json=given.speed.json_progress) as tell:
-            summary = run_job(job, journal, lambda so_far: tell(state_of(so_far)), stop)
-        if given.speed.on_ray and summary.complete:
-            on_ray.forget()
-    told(summary, failures)
-    if not summary.complete:
+    try:
+        with Journal(journal_path, settings) as journal, interruptible() as stop:
+            also = [Failures(failures), *pages(given, thumbnails, settings, stop)]
+            job = made_job(given, listing, work, captioner)
+            job = replace(job, outputs=outputs, also=also, on_existing=options.on_existing)
+            if given.speed.on_ray:
+                folder = Path(f"{journal_path}.ray")
+                ray_job = made_ray_job(given, listing, work, captioner, json.dumps(settings), folder)
+                return run_on_ray(ray_job, job, journal, given.speed, stop, failures)
+            return run_told(job, journal, given.speed, stop, failures)
+    except (ConfigError, MissingExtraError):  # the same command would end so again
+        raise
+    except PixtellError as error:
+        say_error(error)
+        return UNFINISHED
+
+
+def run_told(job: Job, journal: Journal, speed: SpeedChoice, stop: Callable[[], bool], failures: Path) -> int:
+    """Do the job, and tell how far it is and what became of it, however it ends; returns the exit code."""
+    from pixtell.batch.run import run_job
+
+    watch = Watch(journal)
+    job = replace(job, also=[*job.also, watch])
+    summary: Summary | None = None
+
+    def stops() -> bool:
+        return stop() or (speed.fail_fast and watch.failed is not None)
+
+    try:
+        with progress(as_json=speed.json_progress) as tell:
+
+            def on_progress(so_far: Summary) -> None:
+                nonlocal summary
+                summary = so_far
+                tell(state_of(so_far))
+
+            summary = run_job(job, journal, on_progress, stops)
+    except BaseException:  # of whatever kind: what is done is told before it is
+        if summary:
+            tell_summary(summary, watch.known, failures, complete=False, as_json=speed.json_progress)
+        raise
+    tell_summary(summary, watch.known, failures, complete=summary.complete, as_json=speed.json_progress)
+    if not summary.complete and stop():
         return INTERRUPTED
-    return 1 if summary.errors else 0
+    if not summary.complete and watch.failed:
+        say(f"{watch.failed.message} (--fail-fast)", "error")
+    return 1 if summary.errors or summary.left_out else 0
+
+
+def run_on_ray(
+    ray_job: RayJob, job: Job, journal: Journal, speed: SpeedChoice, stop: Callable[[], bool], failures: Path
+) -> int:
+    """The same, seen and told on a cluster, which forgets it when it is complete."""
+    from pixtell.batch.ray import OnRay
+
+    with OnRay(ray_job) as on_ray:
+        job = replace(job, see_ahead=on_ray.see_ahead, tell=on_ray.tell, under_way=1)
+        code = run_told(job, journal, speed, stop, failures)
+        if code == 0 or (code == 1 and not speed.fail_fast):
+            on_ray.forget()
+        return code
 
 
 def apply_job(
@@ -107,7 +161,8 @@ def apply_job(
     thumbnails: Path,
 ) -> int:
     """Bring the edits of the contact page into the journal and all files; returns the exit code, 1 when any of them
-    could not be. No model is loaded, and the options that decide a caption need not be named again."""
+    could not be, 75 when files wait for a run with the model. Here none is loaded, and the options that decide a
+    caption need not be named again."""
     from pixtell.batch.edits import apply_edits, last_settings, quiet_job, read_edits
     from pixtell.batch.journal import Journal
     from pixtell.batch.outputs import open_outputs
@@ -126,24 +181,42 @@ def apply_job(
     say(f"{applied.made:,} of {len(edits):,} edits made{before}; {len(applied.problems):,} problems")
     if applied.summary is None:
         say("some inputs wait for the model: the same command without --apply does them, and completes every file")
-    return 1 if applied.problems else 0
+        return UNFINISHED
+    tell_left_out(applied.summary)
+    return 1 if applied.problems or applied.summary.left_out else 0
 
 
-def pages(given: Given, thumbnails: Path, settings: Mapping[str, Any]) -> list[Output]:
+def pages(
+    given: Given, thumbnails: Path, settings: Mapping[str, Any], stop: Callable[[], bool] = lambda: False
+) -> list[Output]:
     """The contact page, where one is asked for."""
     from pixtell.batch.contact import Contact
     from pixtell.batch.thumbnails import Thumbnails
 
     if not given.write.html:
         return []
-    return [Contact(given.write.html, Thumbnails(thumbnails), ", ".join(given.inputs), json.dumps(settings))]
+    told = time.monotonic()
+
+    def tick(done: int, total: int) -> None:
+        nonlocal told
+        if stop():
+            raise KeyboardInterrupt
+        if time.monotonic() - told >= TOLD:
+            told = time.monotonic()
+            say(f"{given.write.html}: {done:,} of {total:,} pictures")
+
+    title = ", ".join(given.inputs)
+    return [Contact(given.write.html, Thumbnails(thumbnails), title, json.dumps(settings), tick=tick)]
 
 
 def listed(given: Given, ours: tuple[str, ...]) -> Listing:
     """The inputs, and a line about what was passed over."""
     from pixtell.batch.inputs import list_items
+    from pixtell.batch.shards import own_shards_of
 
-    written = [*(given.write.output or []), *([given.write.html] if given.write.html else []), *ours]
+    named = [*(given.write.output or []), *([given.write.html] if given.write.html else []), *ours]
+    written = [name for name in named if not name.lower().endswith(".tar")]
+    written += [str(path) for name in set(named) - set(written) for path in own_shards_of(Path(name))]
     listing = list_items(given.inputs, given.find.options(tuple(written)))
     if listing.passed_over:
         kinds = ", ".join(f"{count:,} {suffix or 'without a suffix'}" for suffix, count in listing.passed_over[:5])
@@ -219,17 +292,21 @@ def looks_of(media: MediaOptions, captioner: Captioner) -> Looks:
 
 def settings_of(given: Given, work: Work, captioner: Captioner) -> dict[str, Any]:
     """Everything that decides a row, as it is stored with each: what differs from the defaults, and the model."""
+    from pixtell.batch.controls import Controls
     from pixtell.config import DecodeOptions
     from pixtell.data.opened import Looks
 
+    plain_search = asdict(DecodeOptions())
+    answers_differ = work.questions and work.answering != work.decoding
     found: dict[str, Any] = {
         "model": captioner.name,
         "model_sha256": captioner.sha256,
         "dtype": captioner.dtype,
-        **_changed(asdict(work.decoding), asdict(DecodeOptions())),
-        **_changed(asdict(work.controls), {}),
+        **_changed(asdict(work.decoding), plain_search),
+        **_changed(asdict(work.controls), asdict(Controls())),
         **_changed(asdict(looks_of(given.media, captioner)), asdict(Looks(frames=captioner.frames))),
         **({"questions": work.questions} if work.questions else {}),
+        **({"answers": _changed(asdict(work.answering), plain_search)} if answers_differ else {}),
         **({"labels": work.labels} if work.labels else {}),
         **({} if work.captions else {"captions": False}),
         **({} if work.min_score is None else {"min_score": work.min_score}),
@@ -241,7 +318,7 @@ def settings_of(given: Given, work: Work, captioner: Captioner) -> dict[str, Any
 
 
 def _changed(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value and value != defaults.get(name)}
+    return {name: value for name, value in values.items() if value != defaults[name]}
 
 
 def all_gpus(device: str) -> list[str]:
@@ -255,48 +332,3 @@ def all_gpus(device: str) -> list[str]:
 def default_workers(inputs: int) -> int:
     """Processes that open pictures: none for a handful of inputs, which would be done before a process is there."""
     return 0 if inputs <= 16 else max(1, min(8, (os.cpu_count() or 2) // 2))
-
-
-@contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C or a request to end lets the part in hand be finished; a second one ends at once."""
-    asked = False
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        say("stopping after the pictures in hand; once more stops at once, and either way nothing finished is lost")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def state_of(summary: Summary) -> State:
-    """As progress tells it."""
-    counts = (("ok", summary.ok), ("skipped", summary.skipped), ("failed", summary.errors))
-    latest = (summary.latest.name, summary.latest.text) if summary.latest else None
-    return State(summary.finished, summary.inputs, counts, latest)
-
-
-def told(summary: Summary, failures: Path) -> None:
-    """The last line: counts that add up, and where to look."""
-    same = f" ({summary.same:,} the same as another)" if summary.same else ""
-    parts = [f"{summary.ok:,} ok{same}"]
-    if summary.review:
-        parts.append(f"{summary.review:,} set aside for review")
-    reasons = ", ".join(f"{code} {count:,}" for code, count in summary.codes.most_common())
-    if summary.skipped:
-        parts.append(f"{summary.skipped:,} skipped")
-    if summary.errors:
-        parts.append(f"{summary.errors:,} failed, see {failures}")
-    reasons = f" ({reasons})" if reasons else ""
-    pace = f"; {clock(summary.seconds)}, {summary.a_second:.1f} a second" if summary.a_second else ""
-    say(f"{summary.finished:,} of {summary.inputs:,} inputs: {', '.join(parts)}{reasons}{pace}")
-    if not summary.complete:
-        say("the same command goes on from here")

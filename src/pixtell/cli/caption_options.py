@@ -85,15 +85,34 @@ class OutputChoice:
         """Whether anything is to be written to files."""
         return bool(self.names or self.html or self.apply)
 
-    def journal_path(self, inputs: list[str]) -> Path:
-        """Where the journal lies: as asked, beside the first file, in the folder of sidecars, or in that of inputs."""
+    def journal_path(self, inputs: list[str]) -> tuple[Path, bool]:
+        """Where the journal lies: as asked, beside the first file, in the folder of sidecars, or in that of inputs.
+
+        One that is there beside another of the outputs is gone on with, whichever is named first now; the second value
+        says so.
+        """
         if self.journal:
-            return Path(self.journal)
-        if files := [*(self.output or []), *([self.html] if self.html else [])]:
-            return Path(f"{files[0]}.journal")
-        first = inputs[0]
-        folder = self.out_dir or (first if os.path.isdir(first) else os.path.dirname(first)) or "."
-        return Path(folder) / ".pixtell.journal"
+            return Path(self.journal), False
+        places = [Path(f"{file}.journal") for file in [*(self.output or []), *([self.html] if self.html else [])]]
+        if self.sidecar or not places:
+            places.append(Path(self.out_dir or folder_of(inputs[0])) / ".pixtell.journal")
+        there = next((place for place in places if place.is_file()), places[0])
+        return there, there != places[0]
+
+
+def folder_of(named: str) -> str:
+    """The folder that an input lies in: a file's or a list's own, the one that a pattern begins with, or this one."""
+    from pixtell.batch.fetch import is_address
+    from pixtell.batch.folders import fixed_part, is_pattern
+
+    path = named.removeprefix("@")
+    if is_address(named) or path == "-":
+        return "."
+    if os.path.isdir(path):
+        return path
+    if is_pattern(path) and not os.path.lexists(path):
+        path = fixed_part(path)
+    return os.path.dirname(path) or "."
 
 
 @dataclass(frozen=True)
@@ -187,8 +206,14 @@ class SpeedChoice:
             "--exact", help="Open JPEGs whole, not at a smaller scale near the model's.", rich_help_panel=SPEED
         ),
     ] = False
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first input that fails.", rich_help_panel=SPEED)
+    ] = False
     json_progress: Annotated[
-        bool, typer.Option("--json-progress", help="Tell progress as JSON lines on stderr.", rich_help_panel=SPEED)
+        bool,
+        typer.Option(
+            "--json-progress", help="Tell progress, and all that is said, as JSON lines.", rich_help_panel=SPEED
+        ),
     ] = False
     engine: Annotated[
         Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.", rich_help_panel=SPEED)

@@ -1,7 +1,8 @@
 """The door of the command: all commands together, and how any error ends the program.
 
 In: the words after `pixtell`. Out: an exit code: 0; 1 when an input, a model or a check failed; 2 for words or settings
-that can't be meant; 70 for a fault of ours; 130 after Ctrl-C; 141 when whoever reads our output has gone.
+that can't be meant; 70 for a fault of ours; 75 for a job of files that is not done, and that the same command goes on
+with; 130 after Ctrl-C; 141 when whoever reads our output has gone.
 
 The surprising thing: typer doesn't report errors here, so that every one of them is one plain line on stderr. The
 traceback of a fault of ours is shown when PIXTELL_DEBUG is set.
@@ -14,6 +15,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextvars import copy_context
 from typing import Annotated
 
 import typer
@@ -21,8 +23,8 @@ import typer
 import pixtell
 from pixtell.cli import ask, caption, classify, convert, data, eval, models, predict, score, train, verify
 from pixtell.cli.options import grouped
-from pixtell.cli.output import say
-from pixtell.errors import ConfigError, PixtellError
+from pixtell.cli.output import say, say_error
+from pixtell.errors import PixtellError
 
 FAULT = 70  # EX_SOFTWARE of sysexits.h
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it
@@ -66,6 +68,10 @@ def _about(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; `arguments` are those of the process when not given. Returns the exit code."""
+    return copy_context().run(_main, arguments)  # how a command speaks is its own
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character still gets the rest
     command = typer.main.get_command(app)
@@ -75,8 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell_usage(error)
         return error.exit_code
     except PixtellError as error:
-        say(str(error))
-        return 2 if isinstance(error, ConfigError) else 1
+        return say_error(error)
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
@@ -110,7 +115,8 @@ def _tell_fault(error: Exception) -> int:
         traceback.print_exception(error)
     reason = (str(error).strip().splitlines() or ["no message"])[0]
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        say(f"out of memory ({reason}): try --batch-size 1, a smaller model or --device cpu")
+        say(f"out of memory ({reason}): try --batch-size 1, a smaller model or --device cpu", "error")
         return 1
-    say(f"{type(error).__name__}: {reason}; this is a fault of Pixtell, please report it (PIXTELL_DEBUG=1 shows where)")
+    message = f"{type(error).__name__}: {reason}; this is a fault of Pixtell, please report it"
+    say(f"{message} (PIXTELL_DEBUG=1 shows where)", "error")
     return FAULT

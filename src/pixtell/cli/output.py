@@ -4,26 +4,30 @@ In: results and errors. Out: plain lines whose columns are parted by tabs, or JS
 there only when it tells lines apart: the input when there are several, the question when there are several.
 
 The surprising thing: a column never holds a tab or a line's end. Names of files may, so what can't be printed becomes
-a question mark; JSON carries such names whole.
+a question mark; JSON carries such names whole. What is said on stderr is JSON, too, once a command has asked for that:
+to the end of that command, whoever says it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import sys
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import typer
 
-from pixtell.errors import InputError, MissingExtraError, PixtellError
+from pixtell.errors import ConfigError, InputError, MissingExtraError, PixtellError
 from pixtell.results import Answer, Caption, Classification
 
 READER_GONE = 141  # 128 + SIGPIPE
 DIGITS = 5  # of a number in JSON; more would be noise of the machine that computed it
+_says_json: ContextVar[bool] = ContextVar("says_json", default=False)
 
 
 @dataclass(frozen=True)
@@ -84,9 +88,30 @@ def put_json(content: dict[str, Any]) -> None:
     put(json.dumps(_plain(content), allow_nan=False))
 
 
-def say(message: str) -> None:
-    """Tell the person something that is not a result."""
-    print(f"pixtell: {message}", file=sys.stderr, flush=True)
+def say(message: str, kind: str = "message") -> None:
+    """Tell the person something that is not a result; in JSON, it is called `kind`."""
+    if _says_json.get():
+        say_json({kind: message})
+        return
+    with contextlib.suppress(OSError):  # a terminal that has gone
+        print(f"pixtell: {message}", file=sys.stderr, flush=True)
+
+
+def say_json(content: dict[str, Any]) -> None:
+    """Tell a program something that is not a result: an object, on one line of stderr."""
+    with contextlib.suppress(OSError):
+        print(json.dumps(_plain(content), allow_nan=False), file=sys.stderr, flush=True)
+
+
+def speak_json() -> None:
+    """From now on, what this command says on stderr is JSON, a line each."""
+    _says_json.set(True)
+
+
+def say_error(error: PixtellError) -> int:
+    """Say what ends the command; returns its exit code."""
+    say(str(error), "error")
+    return 2 if isinstance(error, ConfigError) else 1
 
 
 def printable(text: str) -> str:

@@ -4,7 +4,8 @@ In: a function that can be pickled, and jobs for it. Out: each job with its resu
 processes there are; with none, the function is called here.
 
 The surprising thing: a process that dies (memory, a fault in a decoder) costs only the job that killed it. All jobs
-that were under way are tried again, one at a time, and the one that kills its process again is told as `crashed`.
+that were under way are tried again, one at a time, and the one that kills its process again is told as `crashed`. So is
+a job, as `late`, that doesn't come to an end: only the second time, as a machine that slept is late with everything.
 """
 
 from __future__ import annotations
@@ -15,17 +16,30 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-from pixtell.data.memory import keep_freed_memory
+from pixtell.data.memory import give_back_memory, keep_freed_memory
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 DIED = "the process that opened it died: it is damaged, or needs more memory than there is"
+
+
+@dataclass(frozen=True)
+class Limit(Generic[Job, Result]):
+    """How many seconds a job may keep everyone waiting, and what is told of one that takes longer."""
+
+    seconds: Callable[[Job], float]
+    late: Callable[[Job], Result]
+
+
+class _Late(Exception):
+    """A job is not done in time."""
 
 
 def in_order(
@@ -34,8 +48,12 @@ def in_order(
     workers: int,
     ahead: int,
     crashed: Callable[[Job], Result],
+    limit: Limit[Job, Result] | None = None,
 ) -> Generator[tuple[Job, Result], None, None]:
-    """Each job with `work(job)`, up to `ahead` of them before they are asked for; `crashed(job)` for what kills it."""
+    """Each job with `work(job)`, up to `ahead` of them before they are asked for; `crashed(job)` for what kills it.
+
+    Without processes nothing has a `limit`. Whoever leaves early doesn't wait for what is under way: it is ended.
+    """
     if workers < 1:
         yield from ((job, work(job)) for job in jobs)
         return
@@ -47,37 +65,62 @@ def in_order(
             try:
                 while len(pending) < ahead and (job := next(waiting, None)) is not None:
                     pending.append((job, Future()))  # in its place before the pool can refuse it
-                    pending[-1] = (job, pool.submit(work, job))
+                    pending[-1] = (job, pool.submit(_modestly, work, job))
                 if not pending:
                     return
-                found = (pending[0][0], pending[0][1].result())
-            except BrokenProcessPool:
-                pool.shutdown(cancel_futures=True)
-                yield from _one_by_one(work, [job for job, _ in pending], crashed)
+                found = (pending[0][0], _result(*pending[0], limit))
+            except (BrokenProcessPool, _Late):
+                _end(pool)
+                yield from _one_by_one(work, [job for job, _ in pending], crashed, limit)
                 pending.clear()
                 pool = _pool(workers)
             else:
                 pending.popleft()
                 yield found
     finally:
-        pool.shutdown(cancel_futures=True)
+        _end(pool)
 
 
 def _one_by_one(
-    work: Callable[[Job], Result], jobs: Iterable[Job], crashed: Callable[[Job], Result]
+    work: Callable[[Job], Result],
+    jobs: Iterable[Job],
+    crashed: Callable[[Job], Result],
+    limit: Limit[Job, Result] | None,
 ) -> Generator[tuple[Job, Result], None, None]:
-    """Jobs in one process, which is replaced whenever a job kills it."""
+    """Jobs in one process, which is replaced whenever a job kills it or is late."""
     pool = _pool(1)
     try:
         for job in jobs:
             try:
-                result = pool.submit(work, job).result()
-            except BrokenProcessPool:
-                result = crashed(job)
+                pool.submit(os.getpid).result()  # it is there: no job's time goes by for that
+                result = _result(job, pool.submit(_modestly, work, job), limit)
+            except (BrokenProcessPool, _Late) as error:
+                result = limit.late(job) if limit and isinstance(error, _Late) else crashed(job)
+                _end(pool)
                 pool = _pool(1)
             yield job, result
     finally:
-        pool.shutdown(cancel_futures=True)
+        _end(pool)
+
+
+def _modestly(work: Callable[[Job], Result], job: Job) -> Result:
+    """What a process does: the job, and then no more memory is kept than most jobs need."""
+    result = work(job)
+    give_back_memory()
+    return result
+
+
+def _result(job: Job, future: Future[Result], limit: Limit[Job, Result] | None) -> Result:
+    if limit is not None and not wait([future], limit.seconds(job)).done:
+        raise _Late
+    return future.result()
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """End the processes at once: nobody waits for what they may be at, and it may never come to an end by itself."""
+    for process in list((pool._processes or {}).values()):  # (`kill_workers` does the same, from Python 3.14 on)
+        process.kill()
+    pool.shutdown(cancel_futures=True)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

@@ -4,7 +4,8 @@
     strategies.py   what a search is; greedy and sampling
     beams.py        beam search by the authors' rules or those of `transformers`
     largest.py      the few largest of a vocabulary of numbers
-    filters.py      minimum length, banned phrases, n-grams, a trie of allowed texts
+    filters.py      minimum length, banned tokens, n-grams, a trie of allowed texts
+    words.py        banned words, in whatever pieces
     scoring.py      exact log-probabilities of thousands of given texts
 
 The surprising thing: all strategies are one loop. A strategy only says which old row each new row continues.

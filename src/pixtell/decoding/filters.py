@@ -6,7 +6,7 @@ n-grams. Filters only guide the search: reported log-probabilities stay the mode
 everything ends there, unfinished.
 
 The surprising thing: filters see tokens, and a word may be the beginning of a longer one. Banning `cat` also bans
-`cat ##s`.
+`cat ##s`. (Words in whatever pieces: `words.py`.)
 
     R rows, V vocabulary
 """
@@ -31,7 +31,7 @@ class Filter(Protocol):
         ...
 
 
-def _forbid(logprobs_RV: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:
+def forbid(logprobs_RV: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:
     """Put -inf at all (row, token) pairs, in one write."""
     if pairs:
         place_2N = torch.tensor(pairs, device=logprobs_RV.device).T
@@ -47,19 +47,19 @@ class MinLength:
     sep_id: int
 
     def __call__(self, logprobs_RV: Tensor, ids_R: Sequence[tuple[int, ...]]) -> Tensor:
-        return _forbid(logprobs_RV, [(r, self.sep_id) for r, ids in enumerate(ids_R) if len(ids) < self.minimum])
+        return forbid(logprobs_RV, [(r, self.sep_id) for r, ids in enumerate(ids_R) if len(ids) < self.minimum])
 
 
 @dataclass(frozen=True)
 class Banned:
-    """No word or phrase of these, given as token ids. A phrase is stopped at its last token; empty ones are ignored."""
+    """None of these runs of tokens. One is stopped at its last token; empty ones are ignored."""
 
     phrases: tuple[tuple[int, ...], ...]
 
     def __call__(self, logprobs_RV: Tensor, ids_R: Sequence[tuple[int, ...]]) -> Tensor:
         logprobs_RV[:, [phrase[0] for phrase in self.phrases if len(phrase) == 1]] = FORBIDDEN
         longer = [phrase for phrase in self.phrases if len(phrase) > 1]
-        return _forbid(
+        return forbid(
             logprobs_RV,
             [
                 (r, phrase[-1])
@@ -96,7 +96,7 @@ class NoRepeatNgram:
     size: int
 
     def __call__(self, logprobs_RV: Tensor, ids_R: Sequence[tuple[int, ...]]) -> Tensor:
-        return _forbid(logprobs_RV, [(r, token) for r, ids in enumerate(ids_R) for token in self._repeats(ids)])
+        return forbid(logprobs_RV, [(r, token) for r, ids in enumerate(ids_R) for token in self._repeats(ids)])
 
     def _repeats(self, ids: tuple[int, ...]) -> Iterable[int]:
         start = len(ids) - self.size + 1

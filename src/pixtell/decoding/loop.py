@@ -61,7 +61,7 @@ def generate(
     """Search texts for all prompts at once: for each, up to `options.results` hypotheses, best first.
 
     `cache` holds the media (`GitModel.prefill`); it is not changed. `options.min_new_tokens` and `no_repeat_ngram` are
-    obeyed here; `options.banned` is text, so the caller passes its tokens as `filters.Banned` among `filters`.
+    obeyed here; `options.banned` is text, so the caller passes it as `words.BannedWords` among `filters`.
     `on_token(prompt_index, token_id)` is told of each token as soon as it is settled, [SEP] excepted.
 
     Raises `ConfigError` for prompts that leave no room for `max_new_tokens`, and for `on_token` with beams or with
