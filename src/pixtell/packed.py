@@ -30,9 +30,9 @@ from pixtell.vision.clip_vit import QUICK_GELU_SLOPE, QuickGeluMlp
 LARGEST = 127  # of 8 bits with a sign, kept symmetric
 SMALLEST = 1e-30  # what a row of zeros is divided by
 ZERO_POINT = 128  # the kernel reads inputs without a sign: 0 is stored as 128
-# Rows a thread that go through an 8-bit layer together. Few keep what lies between two products (float32, up to 4 K wide)
-# out of the page allocator, many make quick products: git-base's encoder takes 155 ms for 4 pictures at 128 rows, 147 at
-# 256, 141 at 512 (two cores).
+# Rows a thread that go through an 8-bit layer together. Few of them keep what lies between two products (float32, up to
+# 4 K wide) out of the page allocator, many make quick products: git-base's encoder takes 155 ms for 4 pictures at 128
+# rows, 147 at 256 and 141 at 512 (two cores).
 BLOCK_ROWS = 512
 NO_POST_OP: tuple[str, list[Any], str] = ("none", [], "")
 
