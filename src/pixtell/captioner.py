@@ -233,8 +233,7 @@ class Captioner:
         told = 0
         for _, token in stream(self.model, medium.cache, [prompt], options, filters_of(options, self.tokenizer)):
             ids.append(token)
-            # A lone apostrophe may still close up with what comes next ("dog '" -> "dog's"), so it waits.
-            settled = self.tokenizer.decode(ids).removesuffix(" '")
+            settled = self.tokenizer.settled(ids)
             if len(settled) > told:
                 yield settled[told:]
                 told = len(settled)

@@ -6,6 +6,7 @@ which would be the end of the answer; and a long question loses its beginning, a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ MAX_TEXT = 40  # pieces; authors' `train.py` and `inference.py`
 MAX_PROMPT = 38  # of those, what is kept in front of an answer: 40 less [CLS] and [SEP]
 # What the authors' tokenizer closes up in a decoded text, in its order.
 CLOSE_UP = ((" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 's", "'s"))
+# What of it the next piece may close up with, too: "dog '" becomes "dog's", and "do n '" becomes "don't".
+UNSETTLED = re.compile(r"(?: n)?(?: ')?$")
 
 
 class Tokenizer:
@@ -73,6 +76,10 @@ class Tokenizer:
         for spaced, closed in CLOSE_UP:
             text = text.replace(spaced, closed)
         return text
+
+    def settled(self, ids: Sequence[int]) -> str:
+        """The beginning of `decode(ids)` that stays, whatever pieces follow."""
+        return UNSETTLED.sub("", self.decode(ids))
 
     def prompt(self, question: str = "") -> tuple[int, ...]:
         """`[CLS]` and the question's pieces: its first 40, and of those the last 38. No question asks for a caption."""
