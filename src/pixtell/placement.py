@@ -1,8 +1,9 @@
 """Where a model computes and in what numbers: the user's words -> a device, a number type, a model that is ready.
 
 The surprising thing: "auto" is float32 on a CPU although the others are two to five times as fast there. Of 1,000
-photos' captions by the bundled model, bfloat16 changed about 100 and int8 280 (greedy and 4 beams). They are as good
-(CIDEr 0.483 and 0.501 in float32, 0.485 and 0.505 in bfloat16, 0.481 and 0.500 in int8), but they are not the same.
+photos' captions by the bundled model's first edition, bfloat16 changed about 100 and int8 280 (greedy and 4 beams).
+They are as good (CIDEr 0.483 and 0.501 in float32, 0.485 and 0.505 in bfloat16, 0.481 and 0.500 in int8), but they are
+not the same.
 """
 
 from __future__ import annotations

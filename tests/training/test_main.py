@@ -114,19 +114,19 @@ def said_by(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 1) 
 
 
 def test_mistakes_are_one_line_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = str(workplace(tmp_path, steps=3))
-    assert said_by(capsys, str(tmp_path / "no.toml"), "x").endswith("no such run file")
+    run, x = str(workplace(tmp_path, steps=3)), str(tmp_path / "x")
+    assert said_by(capsys, str(tmp_path / "no.toml"), x).endswith("no such run file")
     assert "can't be made a folder" in said_by(capsys, run, run)
     assert "no state to go on from" in said_by(capsys, run, str(tmp_path / "new"), "--resume")
     assert not (tmp_path / "new").exists()
-    assert "scst: CIDEr is wired by the command" in said_by(capsys, run, "x", "--set", "scst.samples=5")
-    assert "nothing.tar" in said_by(capsys, run, "x", "--set", "streams.0.data=data/nothing.tar")
-    assert "none" in said_by(capsys, run, "x", "--set", "start.model=none")
+    assert "scst: CIDEr is wired by the command" in said_by(capsys, run, x, "--set", "scst.samples=5")
+    assert "nothing.tar" in said_by(capsys, run, x, "--set", "streams.0.data=data/nothing.tar")
+    assert "none" in said_by(capsys, run, x, "--set", "start.model=none")
     with pytest.raises(SystemExit, match="2"):
         main([run])
     assert "usage: python -m pixtell.training" in capsys.readouterr().err
     write_tar(tmp_path / "data" / "questions.tar", [("1.jpg", b"?"), ("1.json", {"qa": []})])
-    assert said_by(capsys, run, "x").startswith("error: ")
+    assert said_by(capsys, run, x).startswith("error: ")
 
 
 def test_rows_that_are_broken_are_told_and_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
