@@ -45,6 +45,7 @@ from pixtell.captioner import Captioner
 from pixtell.checkpoint.convert import save_checkpoint
 from pixtell.config import DecodeOptions
 from pixtell.data.opened import Looks
+from pixtell.data.workers import BETWEEN
 
 BATCH = 8  # of the plain loop
 PART = 32
@@ -115,7 +116,7 @@ def our_job(captioner: Captioner, work: Work, photos: Path, out: Path, workers: 
     outputs = open_outputs([str(out / "rows.jsonl")], OutputOptions(settings="{}"))
 
     def ahead(items: Sequence[Any]) -> Any:
-        return seen_ahead(items, wish, workers, 2 * PART)
+        return seen_ahead(items, wish, workers, 2 * PART, BETWEEN)
 
     job = Job(listing.found, outputs, ahead, Here(captioner, work).tell, PART)
     start = time.perf_counter()
@@ -240,7 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--ours", nargs="+", choices=OURS, default=OURS, help="number types on our side")
     parser.add_argument("--theirs", nargs="*", choices=THEIRS, default=THEIRS, help="number types of transformers")
     parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=1, help="processes that open pictures")
+    parser.add_argument("--workers", type=int, default=2, help="processes that open pictures")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -272,4 +273,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    del __file__  # processes that open pictures would import this script, and torch with it; those of `pixtell` don't
     sys.exit(main())

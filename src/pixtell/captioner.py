@@ -92,6 +92,11 @@ class Captioner:
         return self.model.config
 
     @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    @property
     def dtype(self) -> str:
         """What the model computes in: `float32`, `bfloat16`, `float16` or `int8`."""
         return number_type(self.model)
@@ -247,7 +252,6 @@ class Captioner:
     def _encode_opened(self, opened: Sequence[Media | EncodedMedia], resample_frames: bool) -> list[EncodedMedia]:
         """Encode what is not yet, media of equal size together; results in the order of the inputs."""
         results = {place: one for place, one in enumerate(opened) if isinstance(one, EncodedMedia)}
-        parameter = next(self.model.parameters())
         waiting = []
         for place, one in enumerate(opened):
             if isinstance(one, Media):
@@ -255,6 +259,7 @@ class Captioner:
                 fitted = one.fitted == self.config.pixels
                 pixels_FCHW = to_pixels(one.frames, self.config.pixels, one.source, fitted=fitted)
                 waiting.append((place, one.source, pixels_FCHW))
+        parameter = next(self.model.parameters())
         together = min(self.batch_size, TOGETHER_ON_CPU) if parameter.device.type == "cpu" else self.batch_size
         for batch in batches(waiting, lambda item: item[2].shape, together):
             pixels_BFCHW = torch.stack([pixels for _, _, pixels in batch]).to(parameter.device, parameter.dtype)

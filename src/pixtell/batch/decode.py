@@ -22,7 +22,7 @@ from pixtell.batch.item import Item, printable
 from pixtell.batch.kinds import is_photo
 from pixtell.config import PixelConfig
 from pixtell.data.opened import FAILURES, Looks, open_source
-from pixtell.data.workers import DIED, Limit, begin_worker, in_order
+from pixtell.data.workers import DIED, SHARING, Limit, begin_worker, in_order
 from pixtell.errors import InputError
 from pixtell.media import Media, Stretch
 from pixtell.pixels import fit_frames
@@ -104,13 +104,14 @@ def _unforeseen(item: Item, error: Exception) -> InputError:
     return InputError("fault", f"{name}: opening it failed as nobody foresaw ({told}): please report it, with the file")
 
 
-def seen_ahead(items: Iterable[Item], wish: Wish, workers: int, ahead: int) -> Iterator[Seen]:
+def seen_ahead(items: Iterable[Item], wish: Wish, workers: int, ahead: int, nice: int = SHARING) -> Iterator[Seen]:
     """See each item, in order, up to `ahead` of them before they are asked for; with no workers, in this process.
 
     A worker that dies (memory, a fault in a decoder) costs only the item that killed it, whose code is `crashed`; one
     that takes longer than its `patience` has the code `timeout`.
     """
-    with closing(in_order(partial(see, wish=wish), items, workers, ahead, _crashed, Limit(patience, _late))) as found:
+    limit = Limit(patience, _late)
+    with closing(in_order(partial(see, wish=wish), items, workers, ahead, _crashed, limit, nice)) as found:
         for _, seen in found:
             yield seen
 

@@ -38,6 +38,7 @@ UNFINISHED = 75  # EX_TEMPFAIL of sysexits.h: the same command is to be given ag
 INTERRUPTED = 130  # 128 + SIGINT
 LEAST_PART = 32  # media between two writes; more where a pass holds more
 AHEAD = 2  # parts that are opened ahead
+HANDFUL, FEW = 4, 16  # inputs: opened before a process for it would be there, or before a second one
 
 
 @dataclass(frozen=True)
@@ -230,17 +231,20 @@ def made_job(given: Given, listing: Listing, work: Work, captioner: Captioner) -
     from pixtell.batch.decode import seen_ahead
     from pixtell.batch.devices import Devices, Here
     from pixtell.batch.run import Job
+    from pixtell.data.workers import BETWEEN, SHARING
 
     wish = wish_of(given, captioner)
     part = max(LEAST_PART, captioner.batch_size)
     devices = given.speed.device_list() or all_gpus(given.model.device)
-    workers = given.speed.workers if given.speed.workers is not None else default_workers(len(listing.found))
+    on_cpu = captioner.device.type == "cpu"
+    workers = given.speed.workers if given.speed.workers is not None else default_workers(len(listing.found), on_cpu)
+    ahead = AHEAD * part * max(1, len(devices))
     several = len(devices) > 1
     teller = Devices(given.model.load_on, work, devices, captioner.batch_size) if several else Here(captioner, work)
     return Job(
         inputs=listing.found,
         outputs=(),
-        see_ahead=lambda items: seen_ahead(items, wish, workers, AHEAD * part * max(1, len(devices))),
+        see_ahead=lambda items: seen_ahead(items, wish, workers, ahead, BETWEEN if on_cpu else SHARING),
         tell=teller.tell,
         part=part,
         under_way=2 * len(devices) if len(devices) > 1 else 1,
@@ -329,6 +333,10 @@ def all_gpus(device: str) -> list[str]:
     return [f"cuda:{number}" for number in range(count)] if count > 1 else []
 
 
-def default_workers(inputs: int) -> int:
-    """Processes that open pictures: none for a handful of inputs, which would be done before a process is there."""
-    return 0 if inputs <= 16 else max(1, min(8, (os.cpu_count() or 2) // 2))
+def default_workers(inputs: int, on_cpu: bool) -> int:
+    """Processes that open pictures. Beside a model on the same cores they work while it pauses, so each core has one; a
+    GPU leaves half of them to others."""
+    if inputs <= HANDFUL:
+        return 0
+    cores = os.cpu_count() or 2
+    return 1 if inputs <= FEW else max(1, min(8, cores if on_cpu else cores // 2))

@@ -27,6 +27,11 @@ from pixtell.data.memory import give_back_memory, keep_freed_memory
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+SHARING = 1  # niceness: a model that waits for its share of a core costs more than a picture that comes later
+# Where the model is on the same cores, its threads wait for one another, so that a moment taken from one is lost to all
+# of them. Jobs this modest are done between its passes instead (benchmarks/folder.py: 0.98 of model alone, not 0.93).
+BETWEEN = 19
+
 DIED = "the process that opened it died: it is damaged, or needs more memory than there is"
 
 
@@ -49,17 +54,19 @@ def in_order(
     ahead: int,
     crashed: Callable[[Job], Result],
     limit: Limit[Job, Result] | None = None,
+    nice: int = SHARING,
 ) -> Generator[tuple[Job, Result], None, None]:
     """Each job with `work(job)`, up to `ahead` of them before they are asked for; `crashed(job)` for what kills it.
 
-    Without processes nothing has a `limit`. Whoever leaves early doesn't wait for what is under way: it is ended.
+    `nice` is how readily its processes leave the cores to others (Linux). Without processes nothing has a `limit`.
+    Whoever leaves early doesn't wait for what is under way: it is ended.
     """
     if workers < 1:
         yield from ((job, work(job)) for job in jobs)
         return
     waiting = iter(jobs)
     pending: deque[tuple[Job, Future[Result]]] = deque()
-    pool = _pool(workers)
+    pool = _pool(workers, nice)
     try:
         while True:
             try:
@@ -71,9 +78,9 @@ def in_order(
                 found = (pending[0][0], _result(*pending[0], limit))
             except (BrokenProcessPool, _Late):
                 _end(pool)
-                yield from _one_by_one(work, [job for job, _ in pending], crashed, limit)
+                yield from _one_by_one(work, [job for job, _ in pending], crashed, limit, nice)
                 pending.clear()
-                pool = _pool(workers)
+                pool = _pool(workers, nice)
             else:
                 pending.popleft()
                 yield found
@@ -86,18 +93,19 @@ def _one_by_one(
     jobs: Iterable[Job],
     crashed: Callable[[Job], Result],
     limit: Limit[Job, Result] | None,
+    nice: int,
 ) -> Generator[tuple[Job, Result], None, None]:
     """Jobs in one process, which is replaced whenever a job kills it or is late."""
-    pool = _pool(1)
+    pool = _pool(1, nice)
     try:
         for job in jobs:
             try:
-                pool.submit(os.getpid).result()  # it is there: no job's time goes by for that
+                pool.submit(_ready, work).result()  # no job's time goes by for that
                 result = _result(job, pool.submit(_modestly, work, job), limit)
             except (BrokenProcessPool, _Late) as error:
                 result = limit.late(job) if limit and isinstance(error, _Late) else crashed(job)
                 _end(pool)
-                pool = _pool(1)
+                pool = _pool(1, nice)
             yield job, result
     finally:
         _end(pool)
@@ -116,23 +124,33 @@ def _result(job: Job, future: Future[Result], limit: Limit[Job, Result] | None) 
     return future.result()
 
 
+def _ready(work: object) -> None:
+    """Nothing; but whoever was sent `work` has imported all that it needs."""
+
+
 def _end(pool: ProcessPoolExecutor) -> None:
     """End the processes at once: nobody waits for what they may be at, and it may never come to an end by itself."""
-    for process in list((pool._processes or {}).values()):  # (`kill_workers` does the same, from Python 3.14 on)
+    processes, results = list((pool._processes or {}).values()), pool._result_queue
+    for process in processes:  # (`kill_workers` does the same, from Python 3.14 on)
         process.kill()
+    for process in processes:
+        process.join()
+    if results is not None:
+        # One may have been killed halfway through a result, and the pool, which reads it, itself holds a way to write.
+        results._writer.close()  # type: ignore[attr-defined]
     pool.shutdown(cancel_futures=True)
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
+def _pool(workers: int, nice: int) -> ProcessPoolExecutor:
     # Spawned, not forked: the model's threads and a fork don't go together.
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=begin_worker)
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=begin_worker, initargs=(nice,))
 
 
-def begin_worker() -> None:
+def begin_worker(nice: int = SHARING) -> None:
     """Live and die with the process that gives the jobs: Ctrl-C is its to handle, and its end is ours."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
-        os.nice(1)  # a model that waits for its share of a core costs more than a picture that comes later
+        os.nice(nice)
     keep_freed_memory()
     threading.Thread(target=end_with_parent, daemon=True).start()
 
