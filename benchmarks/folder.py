@@ -4,23 +4,25 @@
     python benchmarks/folder.py --phone                          # pixtell-mini: 12-megapixel photos of a phone
     python benchmarks/folder.py --size tiny --pictures 24        # does it work at all
 
-Both sides hold the same random weights and write exactly 20 tokens a picture. The plain loop is what people write:
-batches of 8, Pillow, transformers' processor, `generate`, a line of JSON; in float32 and in bfloat16, the better one
-counts. Ours is the job of `pixtell caption FOLDER -o rows.jsonl`, with its journal and its processes that open pictures
-ahead; `model alone` is the same without opening anything. The sides take turns. The last line of stdout is JSON.
+Both sides hold the same random weights and write exactly 20 tokens a picture. The plain loop is what people write, in a
+process of its own (`plain_loop.py`); in float32 and in bfloat16, the better one counts. Ours is the job of `pixtell
+caption FOLDER -o rows.jsonl`, with its journal and its processes that open pictures ahead; `model alone` is the same
+without opening anything. The sides take turns. The last line of stdout is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +30,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from generate import NEW_TOKENS, SIZES, random_checkpoint, their_model
+from generate import NEW_TOKENS, SIZES, random_checkpoint
 from PIL import Image
 
 import pixtell
@@ -47,7 +49,7 @@ from pixtell.config import DecodeOptions
 from pixtell.data.opened import Looks
 from pixtell.data.workers import BETWEEN
 
-BATCH = 8  # of the plain loop
+HERE = Path(__file__).parent
 PART = 32
 OURS, THEIRS = ("float32", "bfloat16", "int8"), ("float32", "bfloat16")
 PHONE = (4000, 3000)
@@ -141,49 +143,39 @@ def model_alone(captioner: Captioner, work: Work, photos: Path) -> Callable[[], 
     return run
 
 
-def their_loop(model: Any, size: int, beams: int, photos: Path, out: Path) -> float:
-    """Seconds of the loop that people write around transformers."""
-    from transformers import CLIPImageProcessor
+@contextlib.contextmanager
+def plain_loop(size: str, dtype: str, beams: int, photos: Path, out: Path) -> Iterator[Callable[[], float]]:
+    """What gives the seconds of the loop that people write around transformers, in a process that waits for it."""
+    words = ["--size", size, "--dtype", dtype, "--beams", str(beams), str(photos), str(out)]
+    command = [sys.executable, str(HERE / "plain_loop.py"), *words]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as loop:
+        assert loop.stdin and loop.stdout
+        assert loop.stdout.readline() == "ready\n"
 
-    processor = CLIPImageProcessor(
-        size={"shortest_edge": size}, crop_size={"height": size, "width": size}, resample=Image.Resampling.BICUBIC
-    )
-    paths = sorted(photos.iterdir())
-    start = time.perf_counter()
-    with (out / "theirs.jsonl").open("w") as file, torch.inference_mode():
-        for place in range(0, len(paths), BATCH):
-            images = [Image.open(path).convert("RGB") for path in paths[place : place + BATCH]]
-            pixels = processor(images=images, return_tensors="pt").pixel_values.to(model.dtype)
-            ids = model.generate(
-                pixel_values=pixels,
-                num_beams=beams,
-                do_sample=False,
-                min_new_tokens=NEW_TOKENS,
-                max_new_tokens=NEW_TOKENS,
-                pad_token_id=0,
-            )
-            for path, row in zip(paths[place : place + BATCH], ids.tolist(), strict=True):
-                file.write(json.dumps({"name": str(path), "ids": row}) + "\n")
-    return time.perf_counter() - start
+        def run() -> float:
+            print(file=loop.stdin, flush=True)
+            return float(loop.stdout.readline())
+
+        yield run
+        loop.stdin.close()
 
 
 def compare(options: argparse.Namespace, folder: Path, model: str, beams: int) -> list[Rate]:
     """Both sides and the model alone, in every number type."""
     photos = folder / "photos"
-    checkpoint = random_checkpoint(SIZES[options.size])
-    size = checkpoint.config.pixels.size if options.size == "base" else checkpoint.config.vision.image_size
     sides: Sides = {}
-    for dtype in options.theirs:
-        theirs = their_model(checkpoint, getattr(torch, dtype))
-        sides["transformers", dtype, beams] = lambda m=theirs: their_loop(m, size, beams, photos, folder)  # type: ignore[misc]
-    for dtype in options.ours:
-        captioner = pixtell.load(model, dtype=dtype)
-        captioner.batch_size = automatic_batch_size(captioner, beams)
-        sides["pixtell", dtype, beams] = lambda c=captioner: our_job(  # type: ignore[misc]
-            c, work_of(beams), photos, Path(tempfile.mkdtemp(dir=folder)), options.workers
-        )
-        sides["pixtell, model alone", dtype, beams] = model_alone(captioner, work_of(beams), photos)
-    return timed(sides, len(list(photos.iterdir())), options.repeats)
+    with contextlib.ExitStack() as loops:
+        for dtype in options.theirs:
+            loop = plain_loop(options.size, dtype, beams, photos, folder / "theirs.jsonl")
+            sides["transformers", dtype, beams] = loops.enter_context(loop)
+        for dtype in options.ours:
+            captioner = pixtell.load(model, dtype=dtype)
+            captioner.batch_size = automatic_batch_size(captioner, beams)
+            sides["pixtell", dtype, beams] = lambda c=captioner: our_job(  # type: ignore[misc]
+                c, work_of(beams), photos, Path(tempfile.mkdtemp(dir=folder)), options.workers
+            )
+            sides["pixtell, model alone", dtype, beams] = model_alone(captioner, work_of(beams), photos)
+        return timed(sides, len(list(photos.iterdir())), options.repeats)
 
 
 def timed(sides: Sides, pictures: int, repeats: int) -> list[Rate]:

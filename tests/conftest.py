@@ -8,11 +8,16 @@ import av
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 from pixtell.checkpoint.convert import BUNDLED_FOLDER, save_checkpoint
 from pixtell.checkpoint.state import Checkpoint, expected
 from pixtell.config import ClipVitConfig, ModelConfig, PixelConfig, TextConfig
+
+# An example may take as long as it needs: whoever else computes here is no fault of the code.
+settings.register_profile("steady", deadline=None)
+settings.load_profile("steady")
 
 WORDS = "a the dog cat boy girl man ball snow grass water runs sits plays red blue two one on in what is who where"
 TINY_VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS.split(), "yes", "no", "?", ".", "##s")

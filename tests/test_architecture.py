@@ -24,6 +24,7 @@ HELP_SECONDS = 0.4
 # A file of the path, or a room (a folder), and what of Pixtell it may import besides itself. Nothing imports cli.
 MAY_IMPORT = {
     "errors": "",
+    "memory": "",
     "config": "errors",
     "results": "",
     "look": "errors",
@@ -38,7 +39,7 @@ MAY_IMPORT = {
     "decoder": "config attention cache prefix",
     "model": "config vision prefix decoder cache",
     "packed": "errors attention vision decoder model",
-    "placement": "errors model packed",
+    "placement": "errors memory model packed",
     "tokenizer": "errors",
     "decoding": "errors config cache",
     "constraints": "errors config tokenizer decoding",
@@ -47,8 +48,8 @@ MAY_IMPORT = {
     "placement",
     "__init__": "errors config results media captioner",
     "page": "",
-    "data": "errors config media pixels tokenizer",
-    "training": "errors config media pixels page vision model tokenizer decoding checkpoint data",
+    "data": "errors memory config media pixels tokenizer",
+    "training": "errors memory config media pixels page vision model tokenizer decoding checkpoint data",
     "evaluation": "pixtell errors config results media captioner page data",
     "batch": "errors config results look media pixels captioner page data",
     "cli": "pixtell errors config results media captioner checkpoint data training evaluation batch",

@@ -32,7 +32,6 @@ def append(cache: KVCache, length: int, lengths_R: list[int] | None = None, star
     cache.advance(length if lengths_R is None else torch.tensor(lengths_R))
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=9))
 def test_by_medium_and_back(media: list[int]) -> None:
     cache = empty_cache(media=4).rows(media, capacity=1)
@@ -79,7 +78,6 @@ def test_text_lies_behind_text_in_rows_of_any_length() -> None:
                 assert torch.equal(cache.text_values[layer, row, head, : len(places)], -expected)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=5), st.integers(1, 3))
 def test_text_mask_is_the_past_and_nothing_else(lengths: list[int], step: int) -> None:
     cache = empty_cache(media=1).rows([0] * len(lengths), capacity=8)
@@ -129,7 +127,7 @@ def test_reorder_twice_is_reorder_once() -> None:
     assert torch.equal(twice.text_values, once.text_values)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.data(), st.lists(st.integers(1, 4), min_size=3, max_size=5))
 def test_reorder_into_a_spare_equals_reorder_into_new_memory(data: st.DataObject, lengths: list[int]) -> None:
     """A search of several steps that takes turns between two pieces of memory, beside its slow twin."""

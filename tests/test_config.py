@@ -79,6 +79,14 @@ def test_sampling_takes_what_a_search_refuses() -> None:
     assert (options.top_k, options.results) == (5, 7)
 
 
+@pytest.mark.parametrize("name", ["banned", "choices"])
+def test_texts_may_be_a_list_but_not_one_text(name: str) -> None:
+    options = DecodeOptions(**{name: ["a dog", "a cat"]})
+    assert options == DecodeOptions(**{name: ("a dog", "a cat")}) and isinstance(hash(options), int)
+    with pytest.raises(ConfigError, match=f"{name} must be a tuple of texts, got 'a dog'"):
+        DecodeOptions(**{name: "a dog"})
+
+
 def test_the_defaults_are_the_authors() -> None:
     options = DecodeOptions()
     assert (options.beams, options.length_penalty, options.scoring) == (4, 0.6, "authors")

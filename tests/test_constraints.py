@@ -112,6 +112,11 @@ def test_nothing_asked_is_no_filter() -> None:
     assert len(filters_of(DecodeOptions(banned=("dog",), no_text=True, start_with="a sign"), TOKENIZER)) == 3
 
 
+def test_what_people_type_is_a_list() -> None:
+    options = DecodeOptions(banned=["stop"], choices=["a dog", "a sign"])  # type: ignore[arg-type]
+    assert len(filters_of(options, TOKENIZER)) == 2
+
+
 @pytest.mark.parametrize("words", ["a sign that says", "42 dogs"])
 def test_writing_cannot_be_begun_with_and_kept_out(words: str) -> None:
     with pytest.raises(ConfigError, match="reads writing out, which no_text forbids"):

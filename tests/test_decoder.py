@@ -116,7 +116,7 @@ def test_reordered_and_dropped_rows_go_on_as_their_own() -> None:
             assert_near(logits_RV[row], plain(visual_BPD[media[row]], text)[-1])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.integers(0, MEDIA - 1), st.integers(1, 4)), min_size=1, max_size=7))
 def test_rows_of_any_media_in_any_order_equal_caches_of_their_own(rows: list[tuple[int, int]]) -> None:
     visual_BPD = visual()

@@ -27,7 +27,7 @@ def slow_pick(starts: Sequence[int], end: int, frames: int) -> list[int]:
     return picks
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(-100, 100), st.integers(1, 12))
 def test_uniform_takes_the_frame_on_screen_in_the_middle_of_each_part(gaps: list[int], first: int, frames: int) -> None:
     starts = [first + sum(gaps[:i]) for i in range(len(gaps))]
@@ -51,7 +51,7 @@ def test_uniform_of_evenly_spaced_frames(count: int, expected: list[int]) -> Non
     assert pick(range(count), count, Look("clip")) == expected
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(25, 5000), st.integers(0, 2**32 - 1))
 def test_a_window_is_the_hubs(count: int, seed: int) -> None:
     """As the docstring of transformers' GitForCausalLM samples six frames, written with the global random state."""
@@ -91,7 +91,7 @@ def slow_choose(starts: Sequence[int], end: int, span: tuple[int, int], frames: 
     return picks
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     gaps=st.lists(st.integers(1, 50), min_size=1, max_size=40),
     first=st.integers(-100, 100),

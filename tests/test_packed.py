@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tiny import loud_model, random_ids, random_pixels
 from torch import Tensor, nn
@@ -82,7 +82,6 @@ def test_a_row_gets_the_same_bits_in_any_company(int8: None) -> None:
 
 
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=9))
-@settings(deadline=None)
 def test_bytes_are_the_nearest_of_255(row: list[float]) -> None:
     bytes_1K, largest = to_bytes(torch.tensor([row]))
     back = (bytes_1K.double() - 128) * largest.double() / 127

@@ -35,7 +35,7 @@ def page(design: Design, title: str = "a page", data: object = None, more: tuple
     return "".join(assemble(design, title, data, more))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @example(HOSTILE)
 @example(HALF)
 @given(st.text())

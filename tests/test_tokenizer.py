@@ -64,7 +64,7 @@ def test_ids_are_the_hubs_on_odd_texts(hub: Any, text: str) -> None:
     assert TOKENIZER.encode(text) == hub_ids(hub, text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text(max_size=40).filter(lambda text: "[" not in text))
 def test_ids_are_the_hubs_on_any_text(hub: Any, text: str) -> None:
     assert TOKENIZER.encode(text) == hub_ids(hub, text)
@@ -136,7 +136,7 @@ def test_decoding_is_the_hubs_with_spaces_cleaned_up(hub: Any, text: str) -> Non
     assert TOKENIZER.decode(ids) == hub.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=True)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @example([VOCAB.index(piece) for piece in ("a", "n", "'", "two")])
 @given(
     st.lists(st.one_of(st.integers(0, len(VOCAB) - 1), st.sampled_from([VOCAB.index(m) for m in MARKS])), max_size=12)

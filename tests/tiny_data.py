@@ -96,3 +96,18 @@ def texts_tar(path: Path, texts: Sequence[tuple[str, dict[str, Any]]], broken: S
         picture = png(noise((40, 36), seed))
         files += [(f"{key}.png", picture[:60] if key in broken else picture), (f"{key}.json", said)]
     return write_tar(path, files)
+
+
+def captions_lines(folder: Path) -> Path:
+    """120 pictures of animals, most brown; and some with captions that answer nothing, or with none."""
+    kinds = [(c, a) for c in ("brown", "brown", "black", "white", "red") for a in ("dog", "horse", "cat", "bird")]
+    captions = [f"a {colour} {animal} runs on the grass ." for colour, animal in kinds for _ in range(6)]
+    captions[::20] = ["wow"] * len(captions[::20])
+    lines = []
+    for number, caption in enumerate(captions):
+        (folder / f"{number}.png").write_bytes(png(noise((20, 20), number)))
+        twice = [caption, caption.replace("runs", "is running")]
+        lines.append(json.dumps({"image": f"{number}.png", "captions": twice}) + "\n")
+    path = folder / "captions.jsonl"
+    path.write_text("".join(lines))
+    return path

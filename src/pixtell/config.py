@@ -270,6 +270,9 @@ class DecodeOptions:
     no_text: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("banned", "choices"):  # a list may be given, but can't be hashed
+            if not isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         problems = _positive(self, "max_new_tokens", "beams", "results")
         if not 0 <= self.min_new_tokens <= self.max_new_tokens:
             problems.append(f"min_new_tokens must be in 0..{self.max_new_tokens}, got {self.min_new_tokens}")

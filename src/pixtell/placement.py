@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 
 from pixtell.errors import ConfigError
+from pixtell.memory import BLOCK_OF_A_PASS, SPARE_OF_A_PASS, keep_freed_memory
 from pixtell.model import GitModel
 from pixtell.packed import is_int8, pack, require_int8
 
@@ -54,11 +55,15 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 
 def ready(model: GitModel, device: torch.device, dtype: str) -> GitModel:
-    """Put a model with weights of `choose_dtype(dtype, device)` on the device, and lay it out for it."""
+    """Put a model with weights of `choose_dtype(dtype, device)` on the device, and lay it out for it.
+
+    For a CPU's sake the process keeps up to 256 MB that it frees (`pixtell.memory`).
+    """
     model = model.to(device)
-    if device.type == "cpu" and dtype in ("int8", "bfloat16"):
-        return pack(model, dtype)
-    return model
+    if device.type != "cpu":
+        return model
+    keep_freed_memory(BLOCK_OF_A_PASS, SPARE_OF_A_PASS)
+    return pack(model, dtype) if dtype in ("int8", "bfloat16") else model
 
 
 def number_type(model: GitModel) -> str:

@@ -79,7 +79,6 @@ def test_lengths_out_of_range_are_refused(text: str) -> None:
 # ---- where windows lie
 
 
-@settings(deadline=None)
 @given(st.fractions(Fraction(1, 1000), 5000), st.integers(100, 60_000))
 def test_windows_partition_a_clip(length: Fraction, milliseconds: int) -> None:
     duration, every = float(length), milliseconds / 1000
@@ -337,7 +336,7 @@ def parsed_vtt(content: bytes) -> list[Cue]:
     return cues
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.integers(100, 10**7), st.text() | st.sampled_from(["a", "b", "-->", "\ud800", "&lt;"]))))
 def test_subtitles_can_be_read_whatever_the_text(parts: list[tuple[int, str]]) -> None:
     found: list[Window] = []

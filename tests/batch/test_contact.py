@@ -44,7 +44,7 @@ def test_every_row_is_in_it_with_its_picture(tmp_path: Path) -> None:
         assert max(abs(a - b) for a, b in zip(found_color, wanted, strict=True)) < 8
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @example(HOSTILE)
 @example(HALF)
 @given(st.text())

@@ -47,7 +47,7 @@ def prepare(folder: Path, rows: list[Row], there: list[int], forms: list[str]) -
             path.write_text(f"mine {number}")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rows=rows_of_a_job(),
     sizes=st.lists(st.integers(1, 4), min_size=1, max_size=3),
@@ -84,7 +84,7 @@ def test_a_killed_job_ends_in_the_same_bytes(
         assert tree(killed) == tree(whole)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=rows_of_a_job(), form=st.sampled_from(WHOLE_ROWS))
 def test_whole_rows_are_read_as_they_were_written(rows: list[Row], form: str) -> None:
     with tempfile.TemporaryDirectory() as root:

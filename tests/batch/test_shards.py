@@ -17,7 +17,7 @@ from pixtell.batch.outputs import Finished, OutputOptions, open_outputs, read_ro
 from pixtell.batch.row import Row
 from pixtell.batch.shards import Shards, ending_of, own_shards_of
 from pixtell.data.sources import TarSource
-from pixtell.errors import ConfigError, PixtellError
+from pixtell.errors import ConfigError, InputError, PixtellError
 
 from .output_job import PICTURE, SETTINGS, Job, item_of
 
@@ -161,15 +161,35 @@ def test_pictures_of_a_source_that_vanished_stay(tmp_path: Path) -> None:
     told = "hold 3 pictures that are not among the inputs now"
     for now in ([folder], gone, [rows[0].row, gone[1], folder]):
         with pytest.raises(ConfigError, match=told if len(now) != 3 or now == gone else "hold 2 pictures"):
-            output.spare(now)
+            output.spare(named(*now))
     output.start([])
     with pytest.raises(PixtellError, match=r"s-000000\.tar: holds 1 picture.*--on-existing overwrite"):
         output.add([rows[0], Finished(rows[1].item, gone[1])])
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.tar")} == before
-    output.spare([rows[0].row])  # the others were taken from the inputs
-    output.spare([*(one.row for one in rows), folder])  # all that is in them is still there
-    Shards(str(tmp_path / "s.tar"), replace(options, on_existing="overwrite")).spare([folder])
-    Shards(str(tmp_path / "new.tar"), options).spare([folder])
+    output.spare(named(rows[0].row))  # the others were taken from the inputs
+    output.spare({"a.jpg": None, **named(*(one.row for one in rows[1:]), folder)})  # what is in them is still there
+    Shards(str(tmp_path / "s.tar"), replace(options, on_existing="overwrite")).spare(named(folder))
+    Shards(str(tmp_path / "new.tar"), options).spare(named(folder))
+
+
+def named(*rows: Row) -> dict[str, Row | None]:
+    return {row.name: row for row in rows}
+
+
+def test_a_damaged_row_is_told(tmp_path: Path) -> None:
+    """Not the first, which is looked at when they are begun; nothing is written over it."""
+    rows = [photo_of(tmp_path, name) for name in ("a.jpg", "b.jpg")]
+    output = Shards(str(tmp_path / "s.tar"), OutputOptions())
+    output.start(rows)
+    output.finish(rows)
+    path = tmp_path / "s-000000.tar"
+    damaged = path.read_bytes().replace(b'{"name": "b.jpg"', b'{"name": !!.jpg"')
+    path.write_bytes(damaged)
+    output.spare(named(Row("photos", "error", code="missing")))
+    output.start(rows)
+    with pytest.raises(InputError, match=r"s-000000\.tar: 000000001\.json is damaged .* move the tar away"):
+        output.finish(rows)
+    assert path.read_bytes() == damaged
 
 
 def test_which_shards_are_ours(tmp_path: Path) -> None:

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from .conftest import ran
 
 
-def run(*arguments: str) -> tuple[dict[str, Any], str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    command = [sys.executable, str(ROOT / "benchmarks" / "score.py"), "--items", "40", "--repeats", "1", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+def run(*words: str) -> tuple[dict[str, Any], str]:
+    return ran("score.py", "--items", "40", "--repeats", "1", *words)
 
 
 def test_a_small_run_ends_with_json() -> None:

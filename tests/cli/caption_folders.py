@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 from PIL import Image
 
 from .conftest import Outcome, Run
+
+FORMS = ("rows.jsonl", "rows.csv", "rows.tsv", "rows.parquet", "rows.json", "rows.tar")
 
 
 def photo(path: Path, number: int, size: tuple[int, int] = (48, 40)) -> Path:
@@ -40,6 +43,12 @@ def folder_of(path: Path, count: int) -> Path:
         else:
             photo(file, number)
     return path
+
+
+def files(out: Path, but: Sequence[str] = ()) -> dict[str, bytes]:
+    """What a job wrote, but for files of these endings."""
+    paths = [path for path in out.rglob("*") if path.is_file() and path.suffix not in but]
+    return {str(path.relative_to(out)): path.read_bytes() for path in paths}
 
 
 Rows = list[dict[str, Any]]

@@ -6,22 +6,23 @@ import csv
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny_data
 
+from pixtell.batch.journal import Journal
 from pixtell.batch.outputs import read_rows
+from pixtell.cli import caption_job
 
-from .caption_folders import caption, folder_of, photo
+from .caption_folders import FORMS, caption, folder_of, photo
 from .conftest import Run
-
-FORMS = ("rows.jsonl", "rows.csv", "rows.tsv", "rows.parquet", "rows.json", "rows.tar")
 
 
 def test_rows_errors_and_a_summary_that_adds_up(run: Run, tiny: list[str], folder: Path, tmp_path: Path) -> None:
@@ -136,44 +137,31 @@ def test_options_for_files_need_files(run: Run, photos: list[Path]) -> None:
     assert run("caption", photos[0], "-o", "x.jsonl", "--json").code == 2
 
 
-def command(folder: Path, out: Path, tiny: list[str], *words: str) -> list[str]:
-    outputs = [word for form in FORMS for word in ("-o", str(out / form))]
-    own = ["--out-dir", str(out / "texts"), "--sidecar", "txt", "--sidecar", "xmp", "--shard-size", "50"]
-    return [
-        sys.executable,
-        "-m",
-        "pixtell",
-        "caption",
-        str(folder),
-        "-r",
-        *outputs,
-        *own,
-        *tiny,
-        "--batch-size",
-        "4",
-        *words,
-    ]
+def test_ctrl_c_finishes_what_is_in_hand(
+    run: Run, tiny: list[str], tmp_path: Path, ctrl_c: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes when the second part has been told, and is not in the journal yet."""
+    folder = folder_of(tmp_path / "photos", 40)
+    append, parts = Journal.append, 0
 
+    def interrupted(self: Journal, finished: Sequence[Any]) -> None:
+        nonlocal parts
+        parts += 1
+        if parts == 2:
+            ctrl_c()
+        append(self, finished)
 
-def files(out: Path) -> dict[str, bytes]:
-    """Everything but the journal, which tells how often the job was begun."""
-    paths = [path for path in out.rglob("*") if path.is_file() and path.suffix != ".journal"]
-    return {str(path.relative_to(out)): path.read_bytes() for path in paths}
-
-
-def test_ctrl_c_finishes_what_is_in_hand(tiny: list[str], tmp_path: Path) -> None:
-    folder = folder_of(tmp_path / "photos", 120)
-    process = subprocess.Popen(command(folder, tmp_path / "out", tiny), stderr=subprocess.PIPE, text=True)
-    journal = tmp_path / "out" / "rows.jsonl.journal"
-    while process.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < 3):
-        time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate()
-    assert process.returncode == 130, errors
-    assert "the same command goes on from here" in errors and "Traceback" not in errors
-    rows = (tmp_path / "out" / "rows.jsonl").read_text().splitlines()
-    batches = [json.loads(line)["batch"] for line in journal.read_text().splitlines()[2:]]
-    assert len(rows) == sum(map(len, batches)) < 120
+    monkeypatch.setattr(caption_job, "LEAST_PART", 4)
+    words = ["-r", "--batch-size", "4", "--workers", "1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", interrupted)
+        outcome, rows = caption(run, tiny, folder, tmp_path, *words)
+    assert outcome.code == 130 and "the same command goes on from here" in outcome.err
+    journal = (tmp_path / "rows.jsonl.journal").read_text().splitlines()
+    batches = [json.loads(line)["batch"] for line in journal[2:]]
+    assert len(batches) == 2 and len(rows) == sum(map(len, batches)) < 40
+    outcome, more = caption(run, tiny, folder, tmp_path, *words)
+    assert outcome.code == 1 and len(more) == 40 and more[: len(rows)] == rows
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting a small disk needs root on Linux")

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from .caption_folders import folder_of
+from .caption_folders import FORMS, files, folder_of
 
-FORMS = ("rows.jsonl", "rows.csv", "rows.tsv", "rows.parquet", "rows.json", "rows.tar")
 SIDECARS = ("txt", "xmp", "srt", "vtt")
+PATIENCE = 600  # seconds that a job may take; one that hangs fails
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is not there")
 
@@ -43,17 +43,23 @@ class Job:
 
     def wait_for(self, size: float, process: subprocess.Popen[str]) -> None:
         """Until so many bytes of the journal are there, or the job has ended."""
+        end = time.monotonic() + PATIENCE
         while process.poll() is None and (not self.journal.exists() or self.journal.stat().st_size < size):
+            if time.monotonic() > end:
+                process.kill()
+                pytest.fail(f"the job hangs: {process.communicate()[1]}")
             time.sleep(0.005)
 
     def end(self, process: subprocess.Popen[str]) -> None:
-        _, told = process.communicate()
+        try:
+            _, told = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
         assert process.returncode == 1, told
 
     def files(self) -> dict[str, bytes]:
         """What it wrote, but for the journal and the thumbnails, whose order tells how often it was begun."""
-        paths = [path for path in self.out.rglob("*") if path.is_file() and path.suffix not in (".journal", ".thumbs")]
-        return {str(path.relative_to(self.out)): path.read_bytes() for path in paths}
+        return files(self.out, but=(".journal", ".thumbs"))
 
 
 def killed(job: Job, moments: list[tuple[float, float]]) -> int:
@@ -86,13 +92,15 @@ def test_killed_all_over_the_run(tiny: list[str], clip: Path, tmp_path: Path, co
     start = time.monotonic()
     job.end(process)
     expected, size = job.files(), job.journal.stat().st_size
-    part = (time.monotonic() - start) / job.journal.read_bytes().count(b"\n")
+    part = min(
+        0.05, (time.monotonic() - start) / job.journal.read_bytes().count(b"\n")
+    )  # the machine may be idle later
     shutil.rmtree(job.out)
     assert {*FORMS[:-1], "rows-000000.tar", "page.html", "texts/000b.srt", "texts/030b.vtt"} <= expected.keys()
 
     chance = random.Random(kills)
     moments = [((share + 0.5) / (kills - 1) * size, chance.uniform(0, part)) for share in range(kills - 1)]
-    assert killed(job, [*moments, (size, 0.0)]) >= 0.8 * kills
+    assert killed(job, [*moments, (size, 0.0)]) >= kills - max(1, kills // 5)  # the others were over sooner
     job.end(job.begin())
     found = job.files()
     assert found.keys() == expected.keys()

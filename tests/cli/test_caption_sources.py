@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tiny_data
-from PIL import Image
 
 from pixtell.batch.outputs import read_rows
 
+from .caption_folders import photo
 from .conftest import Run
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> list[Path]:
     """Three small photos of noise, in a folder."""
-    (tmp_path / "photos").mkdir()
-    paths = [tmp_path / "photos" / f"{number}.png" for number in range(3)]
-    for number, path in enumerate(paths):
-        noise = np.random.default_rng(number).integers(0, 256, (40, 48, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(path)
-    return paths
+    return [photo(tmp_path / "photos" / f"{number}.png", number) for number in range(3)]
 
 
 def test_a_table_is_not_written_over(run: Run, tiny: list[str], photos: list[Path], tmp_path: Path) -> None:
@@ -68,3 +62,17 @@ def test_shards_outlive_a_folder_that_vanished(run: Run, tiny: list[str], photos
     (tmp_path / "away").rename(photos[0].parent)
     assert run(*words).code == 0
     assert {path.name: path.read_bytes() for path in tmp_path.glob("out-*.tar")} == before
+
+
+def test_a_damaged_tar_is_not_gone_on_with(run: Run, tiny: list[str], photos: list[Path], tmp_path: Path) -> None:
+    """The same command would end so again: not with 75, which asks for it, nor as a fault of ours."""
+    words = ["caption", photos[0].parent, "-o", tmp_path / "out.tar", *tiny]
+    assert run(*words).code == 0
+    shard = tmp_path / "out-000000.tar"
+    whole = shard.read_bytes()
+    last = whole.rindex(b'{"name"')
+    shard.write_bytes(whole[:last] + b"!" + whole[last + 1 :])
+    outcome = run(*words)
+    assert outcome.code == 1 and "out-000000.tar: 000000002.json is damaged" in outcome.err
+    shard.rename(tmp_path / "away.tar")
+    assert run(*words).code == 0 and shard.read_bytes() == whole

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,18 @@ def test_a_job_that_is_not_done_ends_with_75_and_tells_how_far_it_is(
     assert caption(run, tiny, folder, tmp_path, *small_parts)[0].code == 1, "when there is room: a bad photo"
 
 
+def test_a_damaged_journal_is_not_gone_on_with(run: Run, tiny: list[str], photos: list[Path], tmp_path: Path) -> None:
+    """The same command would end so again, and 75 would ask for it."""
+    first, rows = caption(run, tiny, photos[0].parent, tmp_path)
+    journal = tmp_path / "rows.jsonl.journal"
+    head, settings, *batches = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([head, settings, b"damaged\n", *batches]))
+    outcome, _ = caption(run, tiny, photos[0].parent, tmp_path)
+    assert (first.code, outcome.code) == (0, 1) and "line 3 is damaged" in outcome.err
+    journal.write_bytes(b"".join([head, settings, *batches]))
+    assert caption(run, tiny, photos[0].parent, tmp_path)[0].code == 0 and len(rows) == len(photos)
+
+
 def test_all_that_is_said_can_be_json(run: Run, tiny: list[str], folder: Path, tmp_path: Path) -> None:
     (folder / "notes.md").write_text("no picture")
     outcome, _ = caption(run, tiny, folder, tmp_path, "--json-progress")
@@ -135,12 +147,12 @@ def test_signals_let_the_part_in_hand_be_finished(name: str, capsys: pytest.Capt
     before = {each: signal.signal(each, handler) for each, handler in usual.items()}
     with interruptible() as stop:
         assert not stop()
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert stop() and "stopping after the pictures in hand" in capsys.readouterr().err
         if name == "SIGHUP":
-            os.kill(os.getpid(), number)  # both the shell and the system may say that the terminal has gone
+            signal.raise_signal(number)  # both the shell and the system may say that the terminal has gone
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
     for each, handler in before.items():
         assert signal.signal(each, handler) == usual[each]
 
@@ -150,7 +162,7 @@ def test_what_nohup_keeps_away_stays_away() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with interruptible() as stop:
-            os.kill(os.getpid(), signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
             assert not stop()
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -160,7 +172,8 @@ def test_what_nohup_keeps_away_stays_away() -> None:
 def test_a_terminal_that_has_gone_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = os.openpty()
     with open(theirs, "w") as terminal:
-        monkeypatch.setattr(caption_told.sys, "stderr", terminal)
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(caption_told.sys, name, terminal)
         caption_told._forget_terminal()
         os.close(ours)
         print("nobody reads this", file=terminal, flush=True)
@@ -184,14 +197,19 @@ def test_the_page_is_made_and_its_edits_are_applied(
 
 
 def test_ctrl_c_is_heard_while_the_page_is_made(
-    run: Run, tiny: list[str], photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    tiny: list[str],
+    photos: list[Path],
+    tmp_path: Path,
+    ctrl_c: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from pixtell.batch.contact import Contact
 
     finish = Contact.finish
 
     def interrupted(self: Contact, rows: Any) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        ctrl_c()
         finish(self, rows)
 
     with monkeypatch.context() as patch:
@@ -203,33 +221,56 @@ def test_ctrl_c_is_heard_while_the_page_is_made(
     assert (tmp_path / "page.html").exists()
 
 
-class FakeRay:
-    """A cluster that is this process."""
+@pytest.fixture
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """A cluster that is this process; the folders of the jobs that it has forgotten."""
+    folders: list[Path] = []
 
-    forgotten = 0
+    class FakeRay:
+        def __init__(self, job: RayJob) -> None:
+            self.folder = job.folder
+            self.see_ahead = lambda items: seen_ahead(items, job.wish, 0, 8)
+            self.tell = Here(job.load(job.device), job.work).tell
 
-    def __init__(self, job: RayJob) -> None:
-        self.see_ahead = lambda items: seen_ahead(items, job.wish, 0, 8)
-        self.tell = Here(job.load(job.device), job.work).tell
+        def __enter__(self) -> FakeRay:
+            return self
 
-    def __enter__(self) -> FakeRay:
-        return self
+        def __exit__(self, *error: object) -> None:
+            pass
 
-    def __exit__(self, *error: object) -> None:
-        pass
+        def forget(self) -> None:
+            folders.append(self.folder)
 
-    def forget(self) -> None:
-        FakeRay.forgotten += 1
+    monkeypatch.setattr("pixtell.batch.ray.OnRay", FakeRay)
+    return folders
 
 
 def test_a_cluster_forgets_a_job_that_is_done(
-    run: Run, tiny: list[str], folder: Path, tmp_path: Path, small_parts: list[str], monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    tiny: list[str],
+    folder: Path,
+    tmp_path: Path,
+    small_parts: list[str],
+    forgotten: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pixtell.batch.ray.OnRay", FakeRay)
     words = ["--engine", "ray", *small_parts[:2]]
     with monkeypatch.context() as full:
         fill_disk(full, 2)
-        assert caption(run, tiny, folder, tmp_path, *words)[0].code == 75 and FakeRay.forgotten == 0
+        assert caption(run, tiny, folder, tmp_path, *words)[0].code == 75 and forgotten == []
     outcome, rows = caption(run, tiny, folder, tmp_path, *words)
-    assert outcome.code == 1 and FakeRay.forgotten == 1
+    assert outcome.code == 1 and forgotten == [tmp_path / "rows.jsonl.journal.ray"]
     assert rows == caption(run, tiny, folder, tmp_path / "here", *small_parts)[1]
+
+
+@pytest.mark.parametrize(("bad", "complete"), [(0, False), (3, True)])
+def test_a_cluster_forgets_what_is_done_and_not_what_failed_fast(
+    run: Run, tiny: list[str], tmp_path: Path, small_parts: list[str], forgotten: list[Path], bad: int, complete: bool
+) -> None:
+    """The code is 1 both when the first of two parts has a bad photo, and when the last has."""
+    for number in range(4):
+        photo(tmp_path / "photos" / f"{number}.png", number)
+    (tmp_path / "photos" / f"{bad}.png").write_bytes(b"")
+    words = ["--engine", "ray", "--fail-fast", *small_parts[:2]]
+    outcome, rows = caption(run, tiny, tmp_path / "photos", tmp_path, *words)
+    assert (outcome.code, len(rows) == 4, len(forgotten)) == (1, complete, complete)

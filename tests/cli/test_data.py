@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny_data import noise, png
+from tiny_data import captions_lines, noise, png
 
 from pixtell.data.dataset import open_dataset
 
@@ -95,15 +95,7 @@ def test_what_can_not_be_meant(run: Run, photos: Path, words: list[str], code: i
 
 
 def test_ask(run: Run, tmp_path: Path) -> None:
-    kinds = [(c, a) for c in ("brown", "black", "white", "yellow", "red") for a in ("dog", "horse", "cat", "bird")]
-    captions = [f"a {colour} {animal} runs on the grass ." for colour, animal in kinds for _ in range(6)]
-    lines = []
-    for number, caption in enumerate(captions):
-        (tmp_path / f"{number}.png").write_bytes(png(noise((20, 20), number)))
-        twice = [caption, caption.replace("runs", "is running")]
-        lines.append(json.dumps({"image": f"{number}.png", "captions": twice}) + "\n")
-    data = tmp_path / "captions.jsonl"
-    data.write_text("".join(lines))
+    data = captions_lines(tmp_path)
     outcome = run("data", "ask", data, "-o", tmp_path / "questions.jsonl", "--hold-out", "5")
     assert outcome.code == 0 and "color" in outcome.out
     learnt, apart = (open_dataset([tmp_path / f"{name}questions.jsonl"]) for name in ("", "held-out-"))

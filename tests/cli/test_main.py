@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 import pixtell
 from pixtell.cli import caption
 from pixtell.cli.main import app
+from pixtell.cli.output import speak_json
 
 from .conftest import Run
 
@@ -64,6 +67,12 @@ def test_words_that_can_not_be_meant_end_with_2(run: Run, words: list[str], mess
     assert outcome.err.startswith("pixtell: ")
     assert outcome.err.count("\n") == 1
     assert message in outcome.err
+
+
+def test_words_that_can_not_be_meant_are_an_error_in_json_too(run: Run) -> None:
+    context = copy_context()
+    context.run(speak_json)
+    assert list(json.loads(context.run(run, "capton").err)) == ["error"]
 
 
 def test_a_model_that_is_not_there_ends_with_1(run: Run, photos: list[Path]) -> None:

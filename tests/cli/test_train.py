@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from pixtell.cli.train import reward_by_cider, score_by_cider
 from pixtell.config import ClipVitConfig, ModelConfig, PixelConfig, TextConfig
 from pixtell.evaluation.metrics.cider import cider_d
 from pixtell.model import GitModel
+from pixtell.training.run import run_training
 from pixtell.training.scst import Said
 
 from .conftest import Run
@@ -100,6 +104,30 @@ def test_stages_are_one_command(run: Run, run_file: Path) -> None:
     assert again.code == 0 and "stage 2 of 2: finished before" in again.err
     refused = run("train", run_file, folder, "--set", "then.0.optim.lr=-1")
     assert refused.code == 2 and "then.0.optim.lr: input should be greater than or equal to 0" in refused.err
+
+
+def test_a_run_file_may_change_while_it_runs(run: Run, run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def edited_meanwhile(*arguments: object, **named: object) -> bool:
+        finished = run_training(*arguments, **named)  # type: ignore[arg-type]
+        run_file.write_text("steps = 0\n")
+        return finished
+
+    monkeypatch.setattr("pixtell.training.run.run_training", edited_meanwhile)
+    run_file.write_text(RUN_FILE.replace("every = 1,", "every = 1, before = true,"))
+    outcome = run("train", run_file, run_file.parent / "run")
+    assert outcome.code == 0, outcome.err
+    assert "CIDEr: " in outcome.err and "the finished model" in outcome.err.splitlines()[-1]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full, a disk that is always full")
+def test_a_dry_run_on_a_full_disk_is_one_line(run: Run, run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = open("/dev/full", "w", buffering=1)  # noqa: SIM115 - what is left in it can't be written when it is closed
+    monkeypatch.setattr(sys, "stdout", full)
+    outcome = run("train", run_file, "--dry-run")
+    with contextlib.suppress(OSError):
+        full.close()
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[-1].startswith("pixtell: results can't be written to stdout: No space left")
 
 
 @pytest.fixture

@@ -47,7 +47,6 @@ def test_a_picture_by_hand() -> None:
     }
     assert found["is there a cat?"] == found["is there a man?"] == found["is the dog swimming?"] == "no"
     assert "is there a snowboard?" not in found, "where there is snow one may be"
-    assert "is there a ball?" not in found or found["is there a ball?"] == "no"
 
 
 def test_kinds_and_patterns() -> None:
@@ -146,7 +145,7 @@ def test_one_answer_a_question_in_any_order(captions: list[str]) -> None:
     assert sorted(map(str, askable(shuffled))) == sorted(map(str, asked))
 
 
-@given(st.sampled_from(sorted(answers(DOG))))
+@pytest.mark.parametrize("question", sorted(answers(DOG)))
 def test_one_caption_alone_answers_nothing_but_no(question: str) -> None:
     alone = answers(DOG[:1])
     assert alone.get(question, "no") == "no"

@@ -101,7 +101,7 @@ def told(dataset: Dataset) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("write_rows", [as_lines, as_list, as_tars, as_folder, as_tsv])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rows=made_rows())
 def test_rows_come_back_from_every_format(write_rows: Callable[[Path, list[Row]], list[Path]], rows: list[Row]) -> None:
     with TemporaryDirectory() as folder:
@@ -111,7 +111,7 @@ def test_rows_come_back_from_every_format(write_rows: Callable[[Path, list[Row]]
         assert told(found) == sorted(expected)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rows=made_rows(questions=False))
 def test_captions_come_back_from_coco(rows: list[Row]) -> None:
     with TemporaryDirectory() as name:
@@ -135,7 +135,7 @@ def test_captions_come_back_from_coco(rows: list[Row]) -> None:
         assert told(open_dataset([karpathy], media=folder / "media", split="test")) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     content=st.binary(max_size=80)
     | st.text(max_size=80)
@@ -186,7 +186,7 @@ def damaged(value: Any, draw: st.DrawFn) -> Any:
     return copy
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data(), with_media=st.booleans())
 def test_no_damage_brings_it_down(data: st.DataObject, with_media: bool) -> None:
     """Junk anywhere in a document of any kind: rows with problems, or one line."""

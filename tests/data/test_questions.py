@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import ntpath
 import random
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tiny_data import noise, png, write_tar
@@ -135,6 +137,12 @@ def test_the_report_for_people() -> None:
 )
 def test_where_held_out_rows_go(target: str, beside: str) -> None:
     assert held_out_target(target) == beside
+
+
+def test_where_held_out_rows_go_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(questions, "os", SimpleNamespace(path=ntpath))
+    assert held_out_target(r"C:\out\q-%06d.tar") == r"C:\out\held-out-q-%06d.tar"
+    assert held_out_target("q.jsonl") == "held-out-q.jsonl"
 
 
 def test_rows_are_written_and_read(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_the_shares_of_all_processes_are_the_batch(loader: Loader, world: int) -
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1), step=st.integers(0, 10**6), world=st.integers(1, 3))
 def test_any_batch_of_any_run(seed: int, step: int, world: int) -> None:
     """A fresh loader at a step far into a run, with any number of processes, sees what a single one sees."""

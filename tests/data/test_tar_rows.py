@@ -40,7 +40,7 @@ def rows(draw: st.DrawFn) -> list[Row]:
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows())
 def test_rows_come_back(made: list[Row]) -> None:
     with TemporaryDirectory() as folder:

@@ -62,7 +62,7 @@ def test_the_page_holds_everything() -> None:
     assert content == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @example(HOSTILE)
 @example(HALF)
 @given(st.text())

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from pixtell.errors import CheckpointError, PixtellError
 from pixtell.model import GitModel
+from pixtell.training import best as module
 from pixtell.training.best import FILE, Best, judged
 from pixtell.training.config import RunConfig
 from pixtell.training.loop import train
 
-from .tiny_runs import fresh_loader, fresh_model, quiet, run_of
+from .tiny_runs import fresh_loader, fresh_model, full_disk, quiet, run_of
 
 LOOKS = {"every": 2, "before": True, "keep_best": True}
 
@@ -68,3 +70,25 @@ def test_what_a_run_is_judged_by() -> None:
     assert judged({"cider": 0.5, "caption_loss": 9}) == 0.5
     assert judged({"cider": 0.5, "exact_match": 0.25}) == 0.375
     assert judged({"caption_loss": 2.0}) == -2.0 and judged({}) is None
+
+
+def test_a_full_disk_is_one_line_and_the_best_before_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    best, real = Best(tmp_path, 0, wanted=True, writes=True), module.save_file
+    best.note(0, {"cider": 1.0}, fresh_model())
+    before = (tmp_path / FILE).read_bytes()
+
+    def refused(*arguments: object) -> None:
+        with full_disk():
+            real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "save_file", refused)
+    with pytest.raises(PixtellError, match=r"best\.safetensors: can't be written \(.*File too large"):
+        best.note(2, {"cider": 2.0}, fresh_model())
+    assert [path.name for path in tmp_path.iterdir()] == [FILE] and (tmp_path / FILE).read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"half of it", b"\2\0\0\0\0\0\0\0{}"])
+def test_what_is_damaged_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"best\.safetensors: damaged \(.*: delete it"):
+        Best(tmp_path, 2, wanted=True, writes=True)

@@ -10,21 +10,24 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_data import texts_tar
 
 from pixtell.data.loader import prefetched
 from pixtell.errors import ConfigError
 from pixtell.training.dist import UNSHARED_STORE, World, joined
+from pixtell.training.log import broken_in
 from pixtell.training.run import run_training
 from pixtell.training.state import found_states
 
 from .tiny_runs import (
-    PATIENCE,
     STEADY,
     fresh_loader,
     fresh_model,
     in_processes,
+    killed,
     newest,
     quiet,
+    run_and_die,
     run_main,
     start_processes,
     unequal,
@@ -84,18 +87,11 @@ def test_slices_learn_what_whole_copies_do(runs: Path, tmp_path: Path, extra: li
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
 def test_killed_processes_go_on_to_the_same_weights(runs: Path, tmp_path: Path, strategy: str) -> None:
-    """Two are killed; two go on to what two would have learnt, bit for bit, and one alone to nearly the same."""
+    """Two die in the fourth step; two go on to what two would have learnt, bit for bit, one alone to nearly that."""
     run_file, folder = str(workplace(tmp_path, STEPS, start=STEADY)), tmp_path / "run"
     setting = f"dist.strategy={strategy}"
-    processes = start_processes(2, run_main, run_file, str(folder), "--set", setting)
-    deadline = time.monotonic() + PATIENCE
-    while len(found_states(folder)) < 2 and time.monotonic() < deadline:
-        time.sleep(0.001)
-    for process in processes:
-        process.kill()
-        process.join()
-    reached = found_states(folder)
-    assert reached and reached[-1].name < f"step-{STEPS:08}", "killed in the midst"
+    killed(start_processes(2, run_and_die, STEPS, 4, run_file, str(folder), "--set", setting))
+    assert found_states(folder)[-1].name == "step-00000003", "killed in the midst"
     if strategy == "ddp":
         in_processes(2, run_main, run_file, str(folder))
         assert unequal(newest(folder), newest(runs / "two")) == []
@@ -169,14 +165,36 @@ def _talk(folder: Path) -> None:
         (folder / str(world.rank)).touch()
 
 
+def test_rows_that_only_one_process_passed_over_are_in_the_log(tmp_path: Path) -> None:
+    run_file = str(workplace(tmp_path, STEPS, start=STEADY))
+    texts = [(f"p{number}", {"caption": f"word{number}"}) for number in range(6)]
+    texts_tar(tmp_path / "data" / "captions-1.tar", texts, broken=["p0", "p2", "p4"])
+    in_processes(2, run_main, run_file, str(tmp_path / "two"))
+    assert sorted(broken_in(tmp_path / "two")) == ["p0", "p2", "p4"]
+
+
+def torchrun(*words: str) -> subprocess.Popen[str]:
+    """The documented command for two processes of one machine, with these words after it."""
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1", UNSHARED_STORE: "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *words]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def test_torchrun_runs_pixtell_train(runs: Path, tmp_path: Path) -> None:
+    run_file, folder = workplace(tmp_path, STEPS, start=STEADY), tmp_path / "run"
+    launcher = torchrun("-m", "pixtell", "train", str(run_file), str(folder))
+    _, said = launcher.communicate(timeout=300)
+    assert launcher.returncode == 0, said
+    assert said.count(f"pixtell: {folder / 'model'}: the finished model") == 1, "of several processes one speaks"
+    assert "  cider " in said, "the command brings it"
+    assert unequal(newest(folder), newest(runs / "two")) == []
+
+
 @pytest.mark.slow
 def test_torchrun_restarts_after_the_death_of_one(runs: Path, tmp_path: Path) -> None:
     """The real command: one of two processes is killed, torchrun starts both again, and the weights are the same."""
     run_file, folder = workplace(tmp_path, STEPS, start=STEADY), tmp_path / "run"
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1", UNSHARED_STORE: "1"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["--max-restarts", "2", "-m", "pixtell.training", str(run_file), str(folder)]
-    launcher = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    launcher = torchrun("--max-restarts", "2", "-m", "pixtell.training", str(run_file), str(folder))
     while not found_states(folder):
         assert launcher.poll() is None
         time.sleep(0.001)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tiny_data import captions_tar, questions_tar
+from tiny_data import captions_lines, captions_tar, questions_tar
 
 from pixtell.training.dry_run import dry_run
 from pixtell.training.log import lines_of
@@ -23,7 +23,7 @@ from pixtell.training.stages import stages_in
 from pixtell.training.state import found_states
 
 from .tiny_clip import tiny_clip
-from .tiny_runs import captions_lines, quiet, workplace
+from .tiny_runs import quiet, workplace
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 BUNDLED = EXAMPLES / "pixtell-mini.toml"

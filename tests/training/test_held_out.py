@@ -29,7 +29,7 @@ def test_the_names_decide_not_the_order_and_growth_moves_few(tmp_path: Path) -> 
     turned = Dataset("turned", few.rows[::-1])
     assert keys(hold_out([few], 4)[1]) == keys(hold_out([turned], 4)[1])
     grown = open_dataset([texts_tar(tmp_path / "b.tar", [(f"p{n}", {"caption": "a disc"}) for n in range(25)])])
-    assert keys(hold_out([grown], 5)[1]) & keys(hold_out([few], 4)[1])
+    assert len(keys(hold_out([grown], 5)[1]) & keys(hold_out([few], 4)[1])) >= 3
     assert keys(hold_out([few], 4)[1]) != {f"p{n}" for n in range(4)}
 
 

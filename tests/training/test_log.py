@@ -9,14 +9,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from pixtell.errors import MissingExtraError
+from pixtell.data.row import Problem
+from pixtell.errors import MissingExtraError, PixtellError
 from pixtell.model import GitModel
 from pixtell.training.config import LogConfig
-from pixtell.training.log import Log, before_and_after, lines_of, time_left
+from pixtell.training.log import Log, before_and_after, broken_in, lines_of, time_left
 from pixtell.training.loop import train
 from pixtell.training.step import Outcome
 
-from .tiny_runs import fresh_loader, fresh_model, quiet, run_of
+from .tiny_runs import fresh_loader, fresh_model, full_disk, quiet, run_of
 
 
 def nothing(_: GitModel) -> dict[str, float]:
@@ -68,6 +69,36 @@ def test_a_run_that_begins_anew_keeps_nothing(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"step": 0, "cider": 1}\n{"step": 20, "loss": 3}\n')
     Log(tmp_path, LogConfig(), 0, 100, quiet).evaluation(0, {"cider": 1.0})
     assert (tmp_path / "log.jsonl").read_text() == '{"step": 0, "cider": 1.0}\n'
+
+
+def test_rows_that_were_passed_over_stand_there_once(tmp_path: Path) -> None:
+    """Over resumes, too; and they are no numbers for who asks for those."""
+    cut, text = Problem("truncated", "p1", "p1: it is cut off"), Problem("unsupported", "p2", "p2: it holds text")
+    log = Log(tmp_path, LogConfig(), 0, 100, quiet)
+    log.broken(3, [cut, cut])
+    log.evaluation(3, {"cider": 1.0})
+    log.broken(5, [cut])
+    Log(tmp_path, LogConfig(), 0, 100, quiet, writes=False).broken(6, [text])
+    log = Log(tmp_path, LogConfig(), 4, 100, quiet)
+    log.broken(7, [text, cut])
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines == [
+        {"step": 3, "broken": {"p1": "p1: it is cut off"}},
+        {"step": 3, "cider": 1.0},
+        {"step": 7, "broken": {"p2": "p2: it holds text"}},
+    ]
+    assert list(broken_in(tmp_path)) == ["p1", "p2"] and lines_of(tmp_path) == lines[1:2]
+    assert broken_in(tmp_path / "none") == {}
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    log = Log(tmp_path, LogConfig(every=1), 0, 100, quiet)
+    log.evaluation(1, {"cider": 1.0})
+    with pytest.raises(PixtellError, match=r"log\.jsonl: can't be written \(File too large\)"), full_disk():
+        log.step(2, Outcome(2.0, 1.0, 30), waited=0.5)
+    with pytest.raises(PixtellError, match=r"log\.jsonl: can't be written \(File too large\)"), full_disk():
+        Log(tmp_path, LogConfig(), 1, 100, quiet)
+    assert lines_of(tmp_path) == [{"step": 1, "cider": 1.0}]
 
 
 def test_before_and_after(tmp_path: Path) -> None:

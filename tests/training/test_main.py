@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_data import VOCAB, drawing, write_tar
+from tiny_data import VOCAB, drawing, texts_tar, write_tar
 
 import pixtell
 from pixtell.checkpoint.convert import build_model, load_checkpoint, save_checkpoint
@@ -20,10 +21,12 @@ from pixtell.config import DecodeOptions
 from pixtell.decoding.loop import Prompt, generate
 from pixtell.pixels import to_pixels
 from pixtell.tokenizer import Tokenizer
+from pixtell.training import loop
 from pixtell.training.__main__ import STOPPED, main
+from pixtell.training.log import broken_in
 from pixtell.training.state import found_states
 
-from .tiny_runs import RUN_FILE, newest, unequal, workplace
+from .tiny_runs import RUN_FILE, full_disk, newest, unequal, workplace
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
@@ -139,6 +142,57 @@ def test_rows_that_are_broken_are_told_and_passed_over(tmp_path: Path, capsys: p
     assert "warning: 1 rows were broken and passed over, the first: " in said
     assert "warning: captions-0: 1 of 3 rows can't be seen, the first: " in said
     assert "0 is the limit" in said_by(capsys, run, str(tmp_path / "x"), "--set", "loading.max_broken=0")
+
+
+def test_broken_rows_are_all_in_the_log_also_of_a_run_that_died(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, folder = str(workplace(tmp_path, steps=8)), tmp_path / "run"
+    texts = [(f"p{number}", {"caption": f"word{number}"}) for number in range(6)]
+    texts_tar(tmp_path / "data" / "captions-1.tar", texts, broken=["p0", "p2", "p4"])
+    learn = loop.learn
+
+    def mortal(*arguments: object) -> object:
+        if arguments[2] == 5:
+            raise KeyboardInterrupt
+        return learn(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(loop, "learn", mortal)
+        main([run, str(folder)])
+    assert broken_in(folder), "some of them before it died"
+    for name in ("run", "straight"):
+        assert main([run, str(tmp_path / name)]) == 0
+        found = broken_in(tmp_path / name)
+        assert sorted(found) == ["p0", "p2", "p4"] and all(text.startswith(f"{key}: ") for key, text in found.items())
+        said = capsys.readouterr().err
+        told = f"warning: 3 rows were broken and passed over, the first: {next(iter(found.values()))}; all are in "
+        assert f"{told}{tmp_path / name / 'log.jsonl'}" in said
+        assert all((tmp_path / name / "log.jsonl").read_text().count(f'"{key}"') == 1 for key in found)
+
+
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, folder = str(workplace(tmp_path, steps=6)), tmp_path / "run"
+    words = ("--set", "log.every=1", "--set", "saving.asynchronous=false")
+    learn = loop.learn
+    with contextlib.ExitStack() as until_then, monkeypatch.context() as patched:
+
+        def last_before(*arguments: object) -> object:
+            outcome = learn(*arguments)  # type: ignore[arg-type]
+            if arguments[2] == 3:
+                until_then.enter_context(full_disk())
+            return outcome
+
+        patched.setattr(loop, "learn", last_before)
+        assert main([run, str(folder), *words]) == 1
+    *_, saved, told = capsys.readouterr().err.splitlines()
+    assert saved == "saved up to step 3; once what stopped it is mended, the same command goes on from there"
+    assert told == f"error: {folder / 'log.jsonl'}: can't be written (File too large)"
+    assert main([run, str(folder), *words]) == main([run, str(tmp_path / "straight"), *words]) == 0
+    models = [tmp_path / name / "model" / "model.safetensors" for name in ("run", "straight")]
+    assert models[0].read_bytes() == models[1].read_bytes()
 
 
 def test_resuming_is_no_more_than_running_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

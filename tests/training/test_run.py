@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tiny_data import VOCAB, captions_tar, noise, png, questions_tar, texts_tar
+from tiny_data import VOCAB, captions_lines, captions_tar, noise, png, questions_tar, texts_tar
 
 from pixtell.checkpoint.convert import save_checkpoint
 from pixtell.checkpoint.state import Checkpoint
@@ -26,10 +26,10 @@ from pixtell.training.run import (
     rows_to_look_at,
     run_training,
 )
-from pixtell.training.run_file import load_run
+from pixtell.training.run_file import load_stages
 from pixtell.training.scst import Reward
 
-from .tiny_runs import CONFIG, captions_lines, fresh_model, quiet, workplace
+from .tiny_runs import CONFIG, fresh_model, quiet, workplace
 
 
 def streams_of(folder: Path, *streams: dict[str, object], held_out: int = 0) -> list[RowSource]:
@@ -134,7 +134,8 @@ def test_a_warm_up_that_outlasts_the_epochs_is_told_at_the_start(tmp_path: Path)
 def test_texts_are_read_for_a_vocabulary_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of millions of captions a list would be held through the whole training."""
     monkeypatch.setattr(RowSource, "texts", None)
-    assert put_together(load_run(workplace(tmp_path, steps=1)), tmp_path / "run.toml", quiet).vocabulary == VOCAB
+    [run] = load_stages(workplace(tmp_path, steps=1))
+    assert put_together(run, tmp_path / "run.toml", quiet).vocabulary == VOCAB
 
 
 @pytest.mark.parametrize(

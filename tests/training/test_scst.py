@@ -182,7 +182,7 @@ def test_a_stream_of_captions_and_questions_is_refused(tmp_path: Path) -> None:
     texts = [("p0", {"captions": ["a red disc"], "qa": [{"question": "what is it ?", "answer": "a disc"}]})]
     both = RowSource(open_dataset([texts_tar(tmp_path / "both.tar", texts)]))
     mixed = Stream(both, weight=1, media=2, texts=1)
-    told = "scst: both has 1 captions, which are rewarded, and 1 questions, which are not: make two data sets of it"
+    told = "scst: both has 1 captions, which are rewarded, and 1 questions or names, which are not: make two data sets"
     with pytest.raises(ConfigError, match=told):
         to_be_rewarded([*loader.streams, mixed])
 
@@ -253,3 +253,25 @@ def test_questions_are_learnt_as_they_are(tmp_path: Path) -> None:
     assert both.numbers == rewarded.numbers and len(both.parts) == 2
     assert torch.equal(both.parts[0].weight_BKT, rewarded.parts[0].weight_BKT)
     assert torch.equal(both.parts[1].weight_BKT, plain.weight_BKT)
+
+
+def test_names_are_learnt_as_they_are(tmp_path: Path) -> None:
+    """Of a class, or of a picture of a word, there is one thing to say: that is no text among others."""
+    texts = [("p0", {"label": "disc"}), ("p1", {"label": "square"}), ("p2", {"caption": "a red disc"})]
+    named, mixed = (
+        Stream(RowSource(open_dataset([texts_tar(tmp_path / name, some)])), weight=1, media=2, texts=1)
+        for name, some in (("named.tar", texts[:2]), ("mixed.tar", texts))
+    )
+    loader = fresh_loader(tmp_path)
+    captioned = to_be_rewarded(loader.streams)
+    assert to_be_rewarded([*loader.streams, named]) == captioned
+    with pytest.raises(ConfigError, match="mixed has 1 captions, which are rewarded, and 2 questions or names"):
+        to_be_rewarded([*loader.streams, mixed])
+    with pytest.raises(ConfigError, match="only captions are rewarded, and no stream has any"):
+        to_be_rewarded([named])
+
+    loader.streams = [named]
+    trainee, batch = trainee_of(ScstConfig(samples=2)), loader.batch(0)
+    lesson = SelfCritical(ScstConfig(samples=2), TOKENIZER, letters)(trainee, [batch])
+    plain = captions(trainee, [batch]).parts[0]
+    assert lesson.numbers == () and torch.equal(lesson.parts[0].weight_BKT, plain.weight_BKT)

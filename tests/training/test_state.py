@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-import time
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,10 @@ from pixtell.errors import CheckpointError, ConfigError, PixtellError
 from pixtell.model import GitModel
 from pixtell.training.config import SavingConfig
 from pixtell.training.dist import World
-from pixtell.training.state import PARTIAL, SEAL, States, found_states, seal
+from pixtell.training.state import PARTIAL, SEAL, States, found_states, seal, unseal
 from pixtell.training.trainee import Trainee
 
-from .tiny_runs import quiet, run_of, stored, unequal
+from .tiny_runs import PATIENCE, quiet, run_of, stored, unequal
 
 SETTINGS = {"steps": 6, "optim.lr": 0.1}
 
@@ -70,15 +71,17 @@ def test_a_state_holds_what_was_there_when_it_was_saved(tmp_path: Path) -> None:
 
 
 def test_saving_does_not_hold_the_training_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slowly(*arguments: object) -> None:
-        time.sleep(0.5)
+    trained_on = threading.Event()
+
+    def late(*arguments: object) -> None:
+        assert trained_on.wait(PATIENCE)
         seal(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("pixtell.training.state.seal", slowly)
+    monkeypatch.setattr("pixtell.training.state.seal", late)
     kept = states(tmp_path)
-    before = time.monotonic()
     kept.save(1, trained(1).tensors())
-    assert time.monotonic() - before < 0.4 and found_states(tmp_path) == []
+    assert found_states(tmp_path) == []
+    trained_on.set()
     kept.close()
     assert len(found_states(tmp_path)) == 1
     at_once = states(tmp_path, asynchronous=False)
@@ -126,6 +129,28 @@ def test_of_a_damaged_state_the_one_before_is_taken(tmp_path: Path, damage: str)
     assert unequal(other.tensors(), trained(5).tensors()) == []
     assert len(said) == 1 and "step-00000009 is damaged" in said[0]
     assert os.listdir(tmp_path) == ["step-00000005"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        {},
+        {"step": 1, "settings": {}},
+        {"step": 1, "settings": {}, "files": []},
+        {"step": 1, "settings": {}, "files": {"x": 5}},
+        {"step": 1, "settings": {}, "files": {"x": ["a", "b"]}},
+        {"step": 1, "settings": {}, "files": {"x": [1]}},
+        {"step": 1, "settings": {}, "files": {"none": [1, 2]}},
+        {"step": 1, "settings": [], "files": {}},
+        {"step": None, "settings": {}, "files": {}},
+    ],
+)
+def test_a_seal_with_anything_in_it_is_damage(tmp_path: Path, content: object) -> None:
+    (tmp_path / "x").write_bytes(b"x")
+    (tmp_path / SEAL).write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"^(whole\.json is not what was written|\[Errno 2\].*none)"):
+        unseal(tmp_path)
 
 
 def test_when_none_is_whole_it_is_one_clear_error(tmp_path: Path) -> None:

@@ -5,18 +5,20 @@ The processes come from a server that has imported torch already, so that a test
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
+import signal
 import socket
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
-from tiny_data import VOCAB, captions_tar, noise, png, questions_tar, tokenizer
+from tiny_data import VOCAB, captions_tar, questions_tar, tokenizer
 from torch import Tensor
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
@@ -25,12 +27,15 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from pixtell.checkpoint.convert import save_checkpoint
 from pixtell.checkpoint.state import Checkpoint
 from pixtell.config import ClipVitConfig, ModelConfig, PixelConfig, TextConfig
-from pixtell.data.loader import Loader, Stream
+from pixtell.data.loader import Batch, Loader, Stream
 from pixtell.data.sources import TarSource
 from pixtell.model import GitModel
+from pixtell.training import loop
 from pixtell.training.__main__ import main
 from pixtell.training.config import RunConfig
 from pixtell.training.state import KEPT, found_states
+from pixtell.training.step import Objective, Outcome
+from pixtell.training.trainee import Trainee
 
 CONFIG = ModelConfig(
     ClipVitConfig(image_size=32, patch_size=8, width=32, layers=1, heads=2, mlp_width=64),
@@ -137,19 +142,16 @@ def workplace(folder: Path, steps: int, save_every: int = 1, start: str = "", te
     return path
 
 
-def captions_lines(folder: Path) -> Path:
-    """120 pictures of animals, most brown; and some with captions that answer nothing, or with none."""
-    kinds = [(c, a) for c in ("brown", "brown", "black", "white", "red") for a in ("dog", "horse", "cat", "bird")]
-    captions = [f"a {colour} {animal} runs on the grass ." for colour, animal in kinds for _ in range(6)]
-    captions[::20] = ["wow"] * len(captions[::20])
-    lines = []
-    for number, caption in enumerate(captions):
-        (folder / f"{number}.png").write_bytes(png(noise((20, 20), number)))
-        twice = [caption, caption.replace("runs", "is running")]
-        lines.append(json.dumps({"image": f"{number}.png", "captions": twice}) + "\n")
-    path = folder / "captions.jsonl"
-    path.write_text("".join(lines))
-    return path
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Within it no file may grow above ten bytes; who tries hears "File too large", an error as any of a disk."""
+    resource = pytest.importorskip("resource", reason="there is no limit to set")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def stored(state: Path) -> dict[str, Tensor]:
@@ -211,3 +213,30 @@ def _as_rank(rank: int, count: int, port: int, work: Callable[..., object], argu
 def run_main(*arguments: str) -> None:
     """`python -m pixtell.training ...`, which must end well."""
     assert main(list(arguments)) == 0
+
+
+def run_and_die(steps: int, after: int, *arguments: str) -> None:
+    """The same, but that the process kills itself once it has learnt for `after` of a run's `steps`.
+
+    By then all processes have saved the state before, if they save at each step.
+    """
+    learn = loop.learn
+
+    def mortal(trainee: Trainee, batches: Sequence[Batch], step: int, objective: Objective) -> Outcome:
+        outcome = learn(trainee, batches, step, objective)
+        if (trainee.steps, step + 1) == (steps, after):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return outcome
+
+    loop.learn = mortal
+    main([*arguments, "--set", "saving.asynchronous=false"])
+
+
+def killed(processes: Sequence[BaseProcess]) -> None:
+    """Wait until processes that `run_and_die` are dead: by their own hands, or by what the death of another raised."""
+    for process in processes:
+        process.join(PATIENCE)
+    codes = [process.exitcode for process in processes]
+    for process in processes:
+        process.kill()
+    assert -signal.SIGKILL in codes and None not in codes and 0 not in codes, codes

@@ -10,7 +10,7 @@ row. So the order of a batch is: ask each output for its note, journal rows and 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol, get_args
@@ -105,6 +105,14 @@ class Output(Protocol):
     def before(self, item: Item) -> str | None:
         """What is in the item's place now, as a note for the journal; None where the output needs none."""
 
+    def spare(self, rows: Mapping[str, Row | None]) -> None:
+        """See, before anything is written, that nothing would be lost by these rows: of all inputs by their names, None
+        for one that is not known yet. Raises `ConfigError`."""
+
+    def expect(self, rows: Mapping[str, Row | None]) -> None:
+        """Be told, before `start`, which rows that an earlier run made will be added, by their names; None for those
+        that are made anew."""
+
     def start(self, rows: Sequence[Finished]) -> None:
         """Bring the disk to exactly these rows."""
 
@@ -114,8 +122,24 @@ class Output(Protocol):
     def finish(self, rows: Iterable[Finished]) -> None:
         """Write what can only be written when all rows are known."""
 
+    @property
+    def left_out(self) -> Sequence[str]:
+        """A line for each row that is ok, and yet not there, as its picture is gone."""
 
-class OneFile:
+
+class Plain:
+    """What most outputs share: they need to know of no row before it comes, and leave none out."""
+
+    left_out: Sequence[str] = ()
+
+    def spare(self, rows: Mapping[str, Row | None]) -> None:
+        pass
+
+    def expect(self, rows: Mapping[str, Row | None]) -> None:
+        pass
+
+
+class OneFile(Plain):
     """What outputs that are one file share: it is no single item's, and nothing is to be noted of it beforehand."""
 
     _path: Path

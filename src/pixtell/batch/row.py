@@ -34,8 +34,8 @@ class Row:
     pairs, `labels` (label, probability) pairs, `windows` the stretches of a long clip. `mean_logprob` is the model's
     mean log-probability a token, `review` says that it is below the limit that was set, `edited` that a person
     wrote the text: the model doesn't write it again. `same_as` names the input of
-    equal content whose outcome this is. Of the others, `code` is the reason (as in `InputError.code`, or `exists`) and
-    `message` the line that says it.
+    equal content whose outcome this is. `code` is the reason why there is no text: of a row that is not `ok` as in
+    `InputError.code`, or `exists`, and then `message` is the line that says it; of one that is, `no_text`.
     """
 
     name: str

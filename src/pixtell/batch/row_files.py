@@ -2,9 +2,10 @@
 
 In: finished rows in the order of the inputs. Out: the file; and rows again, from such a file.
 
-The surprising thing: rows of an earlier job stay where they are (but under `overwrite`), byte for byte and above the
-new ones. Which rows are this job's is not kept anywhere: they are those whose names the journal gave. While a job that
-was done before goes on, its rows that still hold stay too, in their old order until the end.
+The surprising thing: rows of an earlier job stay where they are (but under `overwrite`, or when they failed and are no
+input any more), byte for byte and above the new ones. Which rows are this job's is not kept anywhere: they are those
+whose names the journal gave. While a job that was done before goes on, its rows that still hold stay too, in their old
+order until the end.
 """
 
 from __future__ import annotations
@@ -189,8 +190,7 @@ class RowFile(OneFile):
         return item.name in self._held
 
     def expect(self, rows: Mapping[str, Row | None]) -> None:
-        """Say, before `start`, which rows will be added, by their names; None for those that are made anew. Of an
-        earlier run those that are the same stay in the file, and the others make way."""
+        """Those that stand in the file as they are to be stay there, and the others make way."""
         self._expected = rows
 
     def start(self, rows: Sequence[Finished]) -> None:

@@ -22,8 +22,7 @@ from pixtell.batch.item import File, Item, printable, safe_relative
 from pixtell.batch.journal import Entry, Journal
 from pixtell.batch.output import Finished, OnExisting, Output, noted
 from pixtell.batch.row import Row
-from pixtell.batch.row_files import EXISTS, RowFile
-from pixtell.batch.shards import Shards
+from pixtell.batch.row_files import EXISTS
 from pixtell.batch.work import failed_row
 from pixtell.errors import ConfigError, InputError
 
@@ -65,8 +64,8 @@ class Job:
 @dataclass
 class Summary:
     """How far a job is. `ok`, `skipped` and `errors` add up to the inputs that are finished; `known` of them were so
-    before, `same` have another input's content, `codes` counts the reasons of those that are not ok. `left_out` has a
-    line for each that is ok, and yet not in a tar, as its picture is gone."""
+    before, `same` have another input's content, `codes` counts the reasons: of those that are not ok, and of those that
+    are, but without text. `left_out` has a line for each that is ok, and yet not in a tar, as its picture is gone."""
 
     inputs: int
     ok: int = 0
@@ -131,15 +130,15 @@ def run_job(
         entries = {**journal.edited, **entries}
     settled = _settle(job, entries)
     first = next((place for place, (_, outcome) in enumerate(settled) if outcome is None), len(settled))
+    rows = {item.name: outcome.finished.row if outcome else None for item, outcome in settled}
     for output in job.all_outputs:
-        if isinstance(output, Shards):
-            output.spare([outcome.finished.row if outcome else Row(item.name) for item, outcome in settled])
+        output.spare(rows)
     summary = Summary(len(settled), known=sum(outcome is not None for _, outcome in settled))
     begun = time.monotonic()
     done = _keep(job, journal, summary, [outcome for _, outcome in settled[:first] if outcome])
+    expected = _expected(settled[first:], entries)
     for output in job.all_outputs:
-        if isinstance(output, RowFile):
-            output.expect(_expected(settled[first:], entries))
+        output.expect(expected)
         output.start(done)
     on_progress(summary)
     known = _Known(entries)
@@ -157,7 +156,7 @@ def run_job(
     if summary.complete:
         for output in job.all_outputs:
             output.finish(done)
-    summary.left_out = tuple(line for one in job.all_outputs if isinstance(one, Shards) for line in one.left_out)
+    summary.left_out = tuple(line for output in job.all_outputs for line in output.left_out)
     summary.seconds = time.monotonic() - begun
     return summary
 

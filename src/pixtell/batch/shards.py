@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ from pathlib import Path
 from pixtell.batch.caption_text import caption_text, encoded
 from pixtell.batch.files import make_folder, remove, sweep, write_whole
 from pixtell.batch.item import Item, printable
-from pixtell.batch.output import Finished, OutputOptions, shows
+from pixtell.batch.output import Finished, OutputOptions, Plain, shows
 from pixtell.batch.row import Row
 from pixtell.batch.row_text import json_of, row_of_json
 from pixtell.data.formats.tars import tar_members
@@ -43,7 +43,7 @@ _STARTS = (
 )
 
 
-class Shards:
+class Shards(Plain):
     """The output that is a row of tars."""
 
     def __init__(self, name: str, options: OutputOptions) -> None:
@@ -69,21 +69,20 @@ class Shards:
     def existing(self, item: Item) -> bool:
         return False  # shards of other settings are refused at the start, and those of the same are this job's
 
-    def spare(self, rows: Sequence[Row]) -> None:
-        """Refuse a job whose inputs' rows, as far as they are known, say that a source is gone while the shards hold
-        pictures that would go with it. Raises `ConfigError`."""
-        if self._options.on_existing == "overwrite" or not any(row.code in GONE for row in rows):
+    def spare(self, rows: Mapping[str, Row | None]) -> None:
+        """Refuse a job whose rows say that a source is gone while the shards hold pictures that would go with it."""
+        gone = {name: row.code for name, row in rows.items() if row and row.code in GONE}
+        if self._options.on_existing == "overwrite" or not gone:
             return
-        there = {row.name for row in rows if row.code not in GONE}
         try:
             held = [row for path in shards_of(self._path) for row, _ in _pairs(path)]
-        except (ValueError, InputError):
-            return  # `start` says what is wrong with them
-        if lost := sum(row.name not in there for row in held):
-            gone = next(row for row in rows if row.code in GONE)
+        except InputError:
+            return  # what is wrong with them is said when they are begun or written
+        if lost := sum(row.name in gone or row.name not in rows for row in held):
+            name, code = next(iter(gone.items()))
             raise ConfigError(
                 f"{printable(self.name)}: its shards hold {_pictures(lost)} not among the inputs now, as "
-                f"{printable(gone.name)} is {gone.code}: bring it back or take it from the inputs; to write the shards "
+                f"{printable(name)} is {code}: bring it back or take it from the inputs; to write the shards "
                 "without them, --on-existing overwrite"
             )
 
@@ -190,10 +189,17 @@ def _captioned(finished: Finished, held: Stored | None) -> bytes:
 
 
 def _pairs(path: Path) -> Iterator[tuple[Row, Stored]]:
-    """The rows of a shard, each with its picture, which is the member before it. Raises `ValueError`, `InputError`."""
-    for picture, row in pairwise(tar_members(path)):
-        if row.name.endswith(".json"):
-            yield row_of_json(row.read()), picture
+    """The rows of a shard, each with its picture, which is the member before it. Raises `InputError`."""
+    for picture, member in pairwise(tar_members(path)):
+        if member.name.endswith(".json"):
+            try:
+                row = row_of_json(member.read())
+            except ValueError as error:
+                cure = "move the tar away, and the same command writes it anew"
+                raise InputError(
+                    "broken", f"{printable(str(path))}: {member.name} is damaged ({error}): {cure}"
+                ) from None
+            yield row, picture
 
 
 def _pictures(count: int) -> str:

@@ -22,7 +22,7 @@ from pixtell.batch.caption_text import row_of_txt, txt, txt_holds, txt_onto
 from pixtell.batch.clips import srt, vtt
 from pixtell.batch.files import content_of, fitting, make_folder, sweep, telling, write_whole
 from pixtell.batch.item import Item, printable
-from pixtell.batch.output import Finished, OnExisting, OutputOptions, shows
+from pixtell.batch.output import Finished, OnExisting, OutputOptions, Plain, shows
 from pixtell.batch.row import Row
 from pixtell.batch.xmp import row_of_xmp, xmp, xmp_holds, xmp_onto
 from pixtell.errors import ConfigError, InputError, PixtellError
@@ -61,7 +61,7 @@ KINDS = {
 }
 
 
-class Sidecars:
+class Sidecars(Plain):
     """The output that is a file for each item."""
 
     def __init__(self, kind: str, options: OutputOptions) -> None:

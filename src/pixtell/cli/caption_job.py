@@ -1,9 +1,9 @@
 """`pixtell caption` as a job: everything put together, from the names of inputs to a summary and an exit code.
 
-In: the groups of options. Out: files, a summary on stderr, and 0; 1 when any input failed; 75 when something other than
-the inputs kept it from its end; 130 when Ctrl-C ended it early. The surprising thing: what can be wrong is found in the
-order of its price: names and collisions before the model is loaded, what is in the way before the first picture is
-opened.
+In: the groups of options. Out: files, a summary on stderr, and 0; 1 when any input failed or is in no tar, or when the
+journal or a tar is damaged; 75 when anything else kept it from its end; 130 when Ctrl-C ended it early. The surprising
+thing: what can be wrong is found in the order of its price: names and collisions before the model is loaded, what is in
+the way before the first picture is opened.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pixtell.cli.caption_options import OutputChoice, SpeedChoice, TextChoice
 from pixtell.cli.caption_told import Watch, interruptible, state_of, tell_left_out, tell_summary
 from pixtell.cli.options import InputChoice, MediaOptions, ModelOptions, SearchOptions
-from pixtell.cli.output import say, say_error, speak_json
+from pixtell.cli.output import INTERRUPTED, say, say_error, speak_json
 from pixtell.cli.progress import TOLD, progress
 from pixtell.errors import ConfigError, InputError, MissingExtraError, PixtellError
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from pixtell.data.opened import Looks
 
 UNFINISHED = 75  # EX_TEMPFAIL of sysexits.h: the same command is to be given again
-INTERRUPTED = 130  # 128 + SIGINT
 LEAST_PART = 32  # media between two writes; more where a pass holds more
 AHEAD = 2  # parts that are opened ahead
 HANDFUL, FEW = 4, 16  # inputs: opened before a process for it would be there, or before a second one
@@ -100,15 +99,23 @@ def caption_job(given: Given) -> int:
                 ray_job = made_ray_job(given, listing, work, captioner, json.dumps(settings), folder)
                 return run_on_ray(ray_job, job, journal, given.speed, stop, failures)
             return run_told(job, journal, given.speed, stop, failures)
-    except (ConfigError, MissingExtraError):  # the same command would end so again
+    except (ConfigError, InputError, MissingExtraError):  # the same command would end so again
         raise
     except PixtellError as error:
         say_error(error)
         return UNFINISHED
 
 
-def run_told(job: Job, journal: Journal, speed: SpeedChoice, stop: Callable[[], bool], failures: Path) -> int:
-    """Do the job, and tell how far it is and what became of it, however it ends; returns the exit code."""
+def run_told(
+    job: Job,
+    journal: Journal,
+    speed: SpeedChoice,
+    stop: Callable[[], bool],
+    failures: Path,
+    on_complete: Callable[[], None] = lambda: None,
+) -> int:
+    """Do the job, and tell how far it is and what became of it, however it ends; returns the exit code. `on_complete`
+    is called when all inputs are finished, whatever became of them."""
     from pixtell.batch.run import run_job
 
     watch = Watch(journal)
@@ -132,6 +139,8 @@ def run_told(job: Job, journal: Journal, speed: SpeedChoice, stop: Callable[[], 
             tell_summary(summary, watch.known, failures, complete=False, as_json=speed.json_progress)
         raise
     tell_summary(summary, watch.known, failures, complete=summary.complete, as_json=speed.json_progress)
+    if summary.complete:
+        on_complete()
     if not summary.complete and stop():
         return INTERRUPTED
     if not summary.complete and watch.failed:
@@ -147,10 +156,7 @@ def run_on_ray(
 
     with OnRay(ray_job) as on_ray:
         job = replace(job, see_ahead=on_ray.see_ahead, tell=on_ray.tell, under_way=1)
-        code = run_told(job, journal, speed, stop, failures)
-        if code == 0 or (code == 1 and not speed.fail_fast):
-            on_ray.forget()
-        return code
+        return run_told(job, journal, speed, stop, failures, on_complete=on_ray.forget)
 
 
 def apply_job(

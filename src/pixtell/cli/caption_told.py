@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ class Watch:
     input that failed in this one."""
 
     name = ""
+    left_out = ()
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -56,6 +57,12 @@ class Watch:
 
     def before(self, item: Item) -> None:
         return None
+
+    def spare(self, rows: Mapping[str, Row | None]) -> None:
+        pass
+
+    def expect(self, rows: Mapping[str, Row | None]) -> None:
+        pass
 
     def start(self, rows: Sequence[Finished]) -> None:
         self.known, self.failed = 0, None

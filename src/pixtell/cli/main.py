@@ -23,11 +23,10 @@ import typer
 import pixtell
 from pixtell.cli import ask, caption, classify, convert, data, eval, models, predict, score, train, verify
 from pixtell.cli.options import grouped
-from pixtell.cli.output import say, say_error
+from pixtell.cli.output import INTERRUPTED, say, say_error
 from pixtell.errors import PixtellError
 
 FAULT = 70  # EX_SOFTWARE of sysexits.h
-INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 app = typer.Typer(
     add_completion=False,
@@ -106,7 +105,7 @@ def _tell_usage(error: typer.TyperException) -> None:
     if not message:  # help was wanted, and has been shown
         return
     context = getattr(error, "ctx", None)
-    say(f"{message} (see {context.command_path} --help)" if context is not None else message)
+    say(f"{message} (see {context.command_path} --help)" if context is not None else message, "error")
 
 
 def _tell_fault(error: Exception) -> int:

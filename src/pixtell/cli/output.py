@@ -25,6 +25,7 @@ import typer
 from pixtell.errors import ConfigError, InputError, MissingExtraError, PixtellError
 from pixtell.results import Answer, Caption, Classification
 
+INTERRUPTED = 130  # the exit code after Ctrl-C: 128 + SIGINT, as shells say it
 READER_GONE = 141  # 128 + SIGPIPE
 DIGITS = 5  # of a number in JSON; more would be noise of the machine that computed it
 _says_json: ContextVar[bool] = ContextVar("says_json", default=False)

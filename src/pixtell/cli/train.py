@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pixtell.cli.output import say
+from pixtell.cli.output import INTERRUPTED, put, say
 from pixtell.config import BUNDLED
 from pixtell.errors import ConfigError
 
@@ -30,7 +30,6 @@ EXAMPLE = (
     "Example:  pixtell train --data photos -o runs/photos   or   pixtell train RUN.toml runs/mini --set optim.lr=2e-4"
 )
 END = "<eos>"
-STOPPED = 130  # as a shell reports what was interrupted
 RUN_FILE = "run.toml"  # in the folder of a run that has none of its own
 FOLDER_PANEL = "From a folder to a model"
 
@@ -130,7 +129,7 @@ def _train_on(data: list[str], model: str, folder: Path, overrides: Sequence[str
     """Train with settings made for the data, which are kept in the folder; those that are there already stay."""
     from pixtell.training.dist import joined
     from pixtell.training.recipe import compare, keep, recipe
-    from pixtell.training.run_file import load_run, load_stages, parse_stages
+    from pixtell.training.run_file import load_stages, parse_stages
 
     path = folder / RUN_FILE
     if os.environ.get("WORLD_SIZE", "1") != "1":
@@ -141,12 +140,12 @@ def _train_on(data: list[str], model: str, folder: Path, overrides: Sequence[str
     if resume and not path.exists():
         raise ConfigError(f"{folder}: no run to go on from; leave --resume out to begin")
     if path.exists():
-        compare(load_run(path), data, model, path)
+        compare(load_stages(path)[0], data, model, path)
         if dry_run:
             return _tell(load_stages(path, overrides), path)
     else:
         with joined(say) as world:
-            text = recipe(data, model, folder, world.device)
+            text = recipe(data, model, path, world.device)
         runs = parse_stages(text, str(path), overrides)
         if dry_run:
             return _tell(runs, path)
@@ -159,17 +158,18 @@ def _train(run_file: Path, folder: Path, overrides: Sequence[str], resume: bool)
     from pixtell.training.log import before_and_after
     from pixtell.training.run import Judges, run_training
     from pixtell.training.run_file import load_stages
-    from pixtell.training.stages import stages_in
+    from pixtell.training.stages import MODEL, stages_in
 
     judges = Judges(score_by_cider, reward_by_cider)
+    stages = stages_in(folder, load_stages(run_file, overrides))  # now: the file may be another one in hours
     finished = run_training(run_file, folder, say, overrides=overrides, resume=resume, judges=judges)
     if finished and os.environ.get("RANK", "0") == "0":  # of several processes one speaks
-        for stage in stages_in(folder, load_stages(run_file, overrides)):
+        for stage in stages:
             of_stage = f"{stage.name}, " if stage.name else ""
             for name, before, after in before_and_after(stage.folder, stage.run.validation.keep_best):
                 say(f"{of_stage}{name}: {before:.3f} before, {after:.3f} after")
-        say(f"{folder / 'model'}: the finished model, as in pixtell caption photo.jpg --model {folder / 'model'}")
-    return 0 if finished else STOPPED
+        say(f"{folder / MODEL}: the finished model, as in pixtell caption photo.jpg --model {folder / MODEL}")
+    return 0 if finished else INTERRUPTED
 
 
 def _tell(runs: Sequence[RunConfig], run_file: Path) -> int:
@@ -177,7 +177,7 @@ def _tell(runs: Sequence[RunConfig], run_file: Path) -> int:
     from pixtell.training.run import Judges
 
     for line in dry_run(runs, run_file, say, Judges(score_by_cider, reward_by_cider)):
-        print(line)
+        put(line)
     return 0
 
 

@@ -220,7 +220,7 @@ def plural(noun: str) -> str:
 
 def presences(saids: Sequence[Said]) -> Iterator[Asked]:
     """Is there one: yes by two captions; no where no caption has the word or anything that may go with it."""
-    words = frozenset[str]().union(*(said.known for said in saids), *(said.words for said in saids))
+    words = frozenset[str]().union(*(said.known for said in saids))
     for noun, relatives in lexicon.IS_THERE.items():
         article = "" if noun in lexicon.MASS else "an " if noun[0] in "aeiou" else "a "
         question = f"is there {article}{noun}?"

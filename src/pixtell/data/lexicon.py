@@ -84,8 +84,8 @@ IRREGULAR = {
     "fishermen": "fisherman", "firemen": "fireman", "gentlemen": "gentleman", "skis": "ski", "woods": "woods",
 }  # fmt: skip
 
-MALE, FEMALE, YOUNG = (words(some) for some in (_MALE, _FEMALE, _YOUNG))
-PEOPLE = MALE | FEMALE | YOUNG | words(_ROLES)
+MALE, FEMALE = words(_MALE), words(_FEMALE)
+PEOPLE = MALE | FEMALE | words(_YOUNG) | words(_ROLES)
 ANIMALS = words(f"{_ANIMALS} {_BREEDS}")
 CLOTHES = words(_CLOTHES)
 THINGS = words(_THINGS)

@@ -42,7 +42,8 @@ class Batch:
     """What one training step sees. `need_predict_BKT` is True at tokens that are learnt; unused places are padding.
 
     `keys` name the rows, `references` are all texts to say about each, also those that this step doesn't learn, for
-    rewards. `broken` are the rows that were passed over; `waited` the seconds that whoever asked waited for this batch.
+    rewards; `is_named` says that some are names of classes, or words, which have none. `broken` are the rows that were
+    passed over; `waited` the seconds that whoever asked waited for this batch.
     """
 
     pixels_BFCHW: Tensor
@@ -53,6 +54,7 @@ class Batch:
     references: tuple[tuple[str, ...], ...] = ()
     broken: tuple[Problem, ...] = ()
     waited: float = 0.0
+    is_named: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ class Loader:
         number, places = self.places(step, rank, world)
         stream = self.streams[number]
         frames: list[Image.Image] = []
-        keys, references, sequences = [], [], []
+        keys, references, sequences, named = [], [], [], False
         broken = tuple(problem for one in seen for problem in one.broken)
         self.broken.add(broken)
         for place, one in zip(places, seen, strict=True):
@@ -194,11 +196,14 @@ class Loader:
             texts = stream.source.row_texts(row)
             keys.append(stream.source.key(row))
             references.append(tuple(pair.target for pair in texts))
+            named = named or stream.source.is_named(row)
             sequences.append(self._sequences(stream, texts, (self.seed, order.WORDS, number, place)))
         pixels_NCHW = to_pixels(frames, self.pixels, fitted=True)  # N: frames of all media
         pixels_BFCHW = pixels_NCHW.view(len(seen), stream.frames, *pixels_NCHW.shape[1:])
         ids_BKT, need_predict_BKT = pad_sequences(sequences, self.tokenizer.pad_id)
-        return Batch(pixels_BFCHW, ids_BKT, need_predict_BKT, len(seen), tuple(keys), tuple(references), broken)
+        return Batch(
+            pixels_BFCHW, ids_BKT, need_predict_BKT, len(seen), tuple(keys), tuple(references), broken, is_named=named
+        )
 
     def _sequences(
         self, stream: Stream, texts: Sequence[TextPair], chance: tuple[int, ...]

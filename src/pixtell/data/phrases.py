@@ -55,7 +55,7 @@ class Phrase:
 
 @dataclass(frozen=True)
 class Said:
-    """A caption: its words, the same words with nouns in the singular and common form, and its phrases in order."""
+    """A caption: its words, these and their singulars and common forms (`known`), and its phrases in order."""
 
     words: tuple[str, ...]
     known: frozenset[str]

@@ -12,6 +12,7 @@ How well the question alone can be answered nevertheless, `blind_share` says: a 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -124,8 +125,8 @@ def _with_questions(row: Row, corpus: Corpus) -> Row:
 
 def held_out_target(target: str) -> str:
     """Where held-out rows are written beside the others: a name that no pattern of the others' names takes in."""
-    folder, slash, name = target.rpartition("/")
-    return f"{folder}{slash}{HELD_OUT}{name}"
+    folder, name = os.path.split(target)
+    return os.path.join(folder, HELD_OUT + name)
 
 
 def blind_share(made: MadeQuestions) -> float:

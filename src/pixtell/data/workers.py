@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from typing import Generic, TypeVar
 
-from pixtell.data.memory import give_back_memory, keep_freed_memory
+from pixtell.memory import give_back_memory, keep_freed_memory
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")

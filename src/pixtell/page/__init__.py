@@ -1,7 +1,8 @@
 """A page that holds everything: one HTML file that a browser opens from a disk, offline.
 
 In: a `Design`, which names the files of a page; a title, and data of any depth. Out: the page in pieces, with style,
-script, data and pictures inside. The evaluation's report and the contact page of folder jobs are made by it.
+script, data and pictures inside. It makes the evaluation's report, a training's page and the contact page of folder
+jobs.
 
 The surprising thing: the data are texts of a model and of strangers, and may hold anything, `</script>` too. They enter
 the page in one place, as JSON without a `<` in it, and become text nodes from there (`elements.js`); the page's own

@@ -54,6 +54,10 @@ class World:
         """Whether this is the process that speaks and writes for all."""
         return self.rank == 0
 
+    def only_first(self, say: Callable[[str], None]) -> Callable[[str], None]:
+        """`say` on the process that speaks for all; on the others nobody hears."""
+        return say if self.first else unheard
+
     def sum(self, *numbers: float) -> list[float]:
         """Each number added up over all processes; the same on each."""
         if self.size == 1:
@@ -84,6 +88,10 @@ class World:
         if isinstance(answer[1], Exception):
             raise answer[1]
         return cast(T, answer[0])
+
+
+def unheard(_: str) -> None:
+    """Say nothing, as a process that is not the first."""
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pixtell.checkpoint.state import Checkpoint
-from pixtell.data.memory import keep_freed_memory
+from pixtell.memory import keep_freed_memory
 from pixtell.training.config import RunConfig, never_reached
 from pixtell.training.cost import Cost, cost_of, free_memory
 from pixtell.training.dist import World, joined
@@ -34,8 +34,7 @@ def dry_run(
     lines: list[str] = []
     former = None
     with joined(say) as world:
-        if not world.first:  # of several processes one speaks
-            say = _nothing
+        say = world.only_first(say)
         if world.device.type == "cpu":
             keep_freed_memory()  # as the run does: its steps would seem a third longer
         for number, run in enumerate(runs, start=1):
@@ -45,10 +44,6 @@ def dry_run(
             lines += [f"stage    {number} of {len(runs)}"] if len(runs) > 1 else []
             lines += _told(run, run_file, parts, world, say, judges)
     return tuple(lines) if world.first else ()
-
-
-def _nothing(_: str) -> None:
-    """What the other processes say."""
 
 
 def _told(

@@ -1,8 +1,8 @@
 """What one sees of a training: a line for people, a line of JSON for programs, and curves for TensorBoard.
 
-In: the outcome of each step, the numbers of each evaluation. Out: lines to `say`, `log.jsonl` in the run's folder,
-events in its folder `tensorboard`. The surprising thing: a resumed run cuts from `log.jsonl` what the killed one wrote
-after its last state, so that each step stands there once.
+In: the outcome of each step, the numbers of each evaluation, the rows that were passed over. Out: lines to `say`,
+`log.jsonl` in the run's folder, events in its folder `tensorboard`. The surprising thing: a resumed run cuts from
+`log.jsonl` what the killed one wrote after its last state, so that each step stands there once, and each broken row.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pixtell.data.row import Problem
+from pixtell.data.whole_file import telling, whole_file
 from pixtell.errors import MissingExtraError
 from pixtell.training.best import judged
 from pixtell.training.config import LogConfig
 from pixtell.training.step import Outcome
 
 FILE = "log.jsonl"
+BROKEN = "broken"  # the name, in a line of its own kind, of rows by their keys, each with what is wrong with it
 JUDGED = {"cider": "CIDEr", "exact_match": "exact answers"}
 
 
@@ -39,6 +41,7 @@ class Log:
         self.board = _tensorboard(folder / "tensorboard", start) if writes and config.tensorboard else None
         if writes:
             _cut(self.path, start)
+        self.known = set(broken_in(folder)) if writes else set()
         self._begin(start)
 
     def _begin(self, step: int) -> None:
@@ -80,24 +83,46 @@ class Log:
             self._write(step, numbers)
         self._begin(step)
 
+    def broken(self, step: int, problems: Iterable[Problem]) -> None:
+        """Note the rows that were passed over on the way to `step`, each once, however often a run sees it."""
+        fresh = {problem.where: problem.message for problem in problems if problem.where not in self.known}
+        if fresh and self.writes:
+            self.known |= fresh.keys()
+            self._append({"step": step, BROKEN: fresh})
+
     def close(self) -> None:
         """Let TensorBoard's file go."""
         if self.board is not None:
-            self.board.close()
+            with telling(self.path):
+                self.board.close()
 
     def _write(self, step: int, numbers: Mapping[str, float]) -> None:
         if not self.writes:
             return
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **numbers}) + "\n")
+        self._append({"step": step, **numbers})
         if self.board is not None:
-            for name, number in numbers.items():
-                self.board.add_scalar(name, number, step)
+            with telling(self.path):
+                for name, number in numbers.items():
+                    self.board.add_scalar(name, number, step)
+
+    def _append(self, line: Mapping[str, object]) -> None:
+        with telling(self.path), self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
 
 
 def lines_of(folder: Path) -> list[dict[str, float]]:
-    """What a run has logged, a line each: `step`, and numbers by name. Lines that a kill has cut are left out."""
-    found: list[dict[str, float]] = []
+    """The numbers that a run has logged, a line each: `step`, and numbers by name."""
+    return [line for line in _all_lines(folder) if BROKEN not in line]
+
+
+def broken_in(folder: Path) -> dict[str, str]:
+    """The rows that a run has passed over so far, by their keys, and what is wrong with each."""
+    return {key: message for line in _all_lines(folder) for key, message in line.get(BROKEN, {}).items()}
+
+
+def _all_lines(folder: Path) -> list[dict[str, Any]]:
+    """All but those that a kill has cut."""
+    found: list[dict[str, Any]] = []
     if not (folder / FILE).exists():  # so short a run that nothing was logged
         return found
     for line in (folder / FILE).read_text(encoding="utf-8").splitlines():
@@ -138,9 +163,8 @@ def _cut(path: Path, start: int) -> None:
                 kept.append(line + "\n")
         except (ValueError, KeyError, TypeError):
             continue
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text("".join(kept), encoding="utf-8")
-    os.replace(partial, path)
+    with whole_file(path) as file:
+        file.write("".join(kept).encode())
 
 
 def _tensorboard(folder: Path, start: int) -> Any:
@@ -149,4 +173,5 @@ def _tensorboard(folder: Path, start: int) -> Any:
         writers = importlib.import_module("torch.utils.tensorboard")
     except ImportError:
         raise MissingExtraError("log.tensorboard: not installed: pip install 'pixtell[tensorboard]'") from None
-    return writers.SummaryWriter(str(folder), purge_step=start + 1)
+    with telling(folder):
+        return writers.SummaryWriter(str(folder), purge_step=start + 1)

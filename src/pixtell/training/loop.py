@@ -13,12 +13,12 @@ same best look as one that was not.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
-from pixtell.data.loader import Loader, prefetched
+from pixtell.data.loader import Batch, Loader, prefetched
 from pixtell.errors import ConfigError
 from pixtell.model import GitModel
 from pixtell.training.best import Best
@@ -65,20 +65,15 @@ def train(
         looked = world.of_first(partial(was_looked_at, folder, start))
         stop = ends.enter_context(StopWish())
         say(f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, steps {start} to {steps}")
-        accumulation = run.optim.accumulation
-        batches = prefetched(
-            loader,
-            start * accumulation,
-            steps * accumulation,
-            rank=world.rank,
-            world=world.size,
-            workers=run.loading.workers,
-            ahead=run.loading.ahead * accumulation,
-        )
+        batches = _batches(run, loader, range(start, steps), world)
         ends.callback(getattr(batches, "close", lambda: None))
 
+        taken: list[Batch] = []
         for step in range(start, steps + 1):
-            stopping = bool(world.sum(stop.asked)[0])
+            passed = [problem for batch in taken for problem in batch.broken]
+            stopping, broken = map(bool, world.sum(stop.asked, len(passed)))
+            if broken:  # before the state is saved, which says that these steps are done
+                log.broken(step, chain.from_iterable(world.gather(passed)))
             if step > start and (step == steps or step % run.saving.every == 0 or stopping):
                 states.save(step, trainee.tensors())
             due = step == steps or (step % run.validation.every == 0 and (step > 0 or run.validation.before))
@@ -89,10 +84,18 @@ def train(
                 log.evaluation(step, numbers)  # after the best is kept: it says that this look is done
             if step == steps or stopping:
                 break
-            taken = list(islice(batches, accumulation))
+            taken = list(islice(batches, run.optim.accumulation))
             outcome = learn(trainee, taken, step, objective)
             log.step(step + 1, outcome, waited=sum(batch.waited for batch in taken))
     return best.model(trainee.plain()), step
+
+
+def _batches(run: RunConfig, loader: Loader, steps: range, world: World) -> Iterator[Batch]:
+    """This process's share of the batches of these steps, made ahead."""
+    each = run.optim.accumulation
+    share = {"rank": world.rank, "world": world.size}
+    ahead = run.loading.ahead * each
+    return prefetched(loader, steps.start * each, steps.stop * each, **share, workers=run.loading.workers, ahead=ahead)
 
 
 def was_looked_at(folder: Path, step: int) -> bool:

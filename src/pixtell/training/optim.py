@@ -41,8 +41,14 @@ def build_optimizer(parameters: Iterable[tuple[str, nn.Parameter]], config: Opti
     return optimizer
 
 
-def learning_rate(step: int, steps: int, warmup: int) -> float:
-    """The share of the peak rate at `step` (from 0): linear up to 1 over `warmup` steps, then a cosine to 0."""
+def learning_rate(step: int, steps: int, warmup: int, frozen: int = 0) -> float:
+    """The share of the peak rate at `step` (from 0): linear up to 1 over `warmup` steps, then a cosine to 0.
+
+    For the first `frozen` steps it is 0; the schedule begins after them.
+    """
+    step, steps = step - frozen, steps - frozen
+    if step < 0:
+        return 0.0
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
@@ -52,8 +58,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, config: OptimConfig, ste
     """Give each group its rate for `step`; the encoder's schedule starts where it is thawed."""
     for group in optimizer.param_groups:
         frozen = config.frozen_encoder_steps if group["name"] == "encoder" else 0
-        share = learning_rate(step - frozen, steps - frozen, config.warmup) if step >= frozen else 0.0
-        group["lr"] = group["peak_lr"] * share
+        group["lr"] = group["peak_lr"] * learning_rate(step, steps, config.warmup, frozen)
 
 
 def clip_gradients(parameters: Iterable[Tensor], limit: float) -> float:

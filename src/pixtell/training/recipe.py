@@ -10,7 +10,6 @@ speaking in minutes, but would only make an encoder forget what it has seen.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +20,13 @@ from pixtell.config import EfficientNetLiteConfig, ModelConfig
 from pixtell.data.dataset import open_dataset
 from pixtell.data.loader import Loader, Stream, open_frames
 from pixtell.data.sources import RowSource
+from pixtell.data.whole_file import whole_file
 from pixtell.errors import ConfigError, InputError
 from pixtell.tokenizer import Tokenizer
 from pixtell.training.config import RunConfig
 from pixtell.training.cost import cost_of, fitting, free_memory
 from pixtell.training.dist import World
-from pixtell.training.loop import make_folder
-from pixtell.training.run_file import parse_run
+from pixtell.training.run_file import parse_stages
 from pixtell.training.start import checkpoint_of, starting_model
 from pixtell.training.trainee import Trainee
 
@@ -104,8 +103,10 @@ class Found:
 
     @property
     def rewarded(self) -> bool:
-        """Whether they are few captions, and nothing else."""
-        return self.learnt < MANY and not any(pair.prompt for pair in self.source.texts())
+        """Whether they are few captions, and nothing else: questions and names of classes have no CIDEr."""
+        if self.learnt >= MANY or any(pair.prompt for pair in self.source.texts()):
+            return False
+        return not any(self.source.is_named(row) for row in range(len(self.source)))
 
     @property
     def learnt(self) -> int:
@@ -113,12 +114,11 @@ class Found:
         return len(self.source) - self.held_out
 
 
-def recipe(data: Sequence[str], model: str, folder: Path, device: torch.device) -> str:
-    """The run file of a training that is to go to `folder`; nothing is written. Raises `PixtellError`."""
+def recipe(data: Sequence[str], model: str, path: Path, device: torch.device) -> str:
+    """The text of a run file for `path`, in the folder of its run; nothing is written. Raises `PixtellError`."""
     found = _look(data, model)
-    path = folder / "run.toml"
     whole = _text(found, path, device, found_media(found), 1)
-    run = parse_run(whole, str(path))
+    run, *_ = parse_stages(whole, str(path))
     fitted = _fitted(found, run, device)
     return whole if fitted == (found_media(found), 1) else _text(found, path, device, *fitted)
 
@@ -135,14 +135,9 @@ def compare(run: RunConfig, data: Sequence[str], model: str, path: Path) -> None
 
 
 def keep(text: str, path: Path) -> None:
-    """Write a run file, whole or not at all. Raises `ConfigError`."""
-    make_folder(path.parent)
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        raise ConfigError(f"{path}: can't be written: {error.strerror}") from None
+    """Write a run file, whole or not at all. Raises `PixtellError`."""
+    with whole_file(path) as file:
+        file.write(text.encode())
 
 
 def names_of(data: Sequence[str]) -> tuple[str, ...]:
@@ -218,7 +213,13 @@ def _printable(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """As TOML writes it: JSON's escapes are TOML's, but for halves of a pair and for DEL."""
+    """As TOML writes it: JSON's escapes are TOML's, but for DEL. Raises `ConfigError` for what TOML can't hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{_printable(text)}: its name is not UTF-8, and a run file can't hold it: rename it, or name a link to it"
+        ) from None
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -11,7 +11,6 @@ computed.
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,7 +21,8 @@ import torch
 from pixtell.data.loader import open_picture
 from pixtell.data.opened import FAILURES
 from pixtell.data.sources import RowSource
-from pixtell.errors import ConfigError, InputError
+from pixtell.data.whole_file import whole_file
+from pixtell.errors import InputError
 from pixtell.model import GitModel
 from pixtell.page import Design, assemble, shrink
 from pixtell.training.config import RunConfig
@@ -116,9 +116,13 @@ def curves_of(run: RunConfig, steps: int, lines: Sequence[dict[str, float]]) -> 
         for name, word in NAMES.items()
     ]
     places = range(0, steps, max(1, steps // 200))
+    warmup = run.optim.warmup
     rates = [
-        Curve(f"learning rate, {part}", tuple((step + 1, peak * _share(run, steps, step, late)) for step in places))
-        for part, peak, late in (
+        Curve(
+            f"learning rate, {part}",
+            tuple((step + 1, peak * learning_rate(step, steps, warmup, frozen)) for step in places),
+        )
+        for part, peak, frozen in (
             ("decoder", run.optim.lr, 0),
             ("encoder", run.optim.rate_of_encoder, run.optim.frozen_encoder_steps),
         )
@@ -128,13 +132,9 @@ def curves_of(run: RunConfig, steps: int, lines: Sequence[dict[str, float]]) -> 
 
 
 def write_report(report: RunReport, path: Path) -> None:
-    """Write the page, whole or not at all. Raises `ConfigError` when it can't be written."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        partial.write_text(page(report), encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        raise ConfigError(f"{path}: can't be written: {error.strerror}") from None
+    """Write the page, whole or not at all. Raises `PixtellError` when it can't be written."""
+    with whole_file(path) as file:
+        file.write(page(report).encode())
 
 
 def page(report: RunReport) -> str:
@@ -145,10 +145,6 @@ def page(report: RunReport) -> str:
 
 def _settings(run: RunConfig) -> tuple[tuple[str, str], ...]:
     return tuple((name, str(value)) for name, value in run.deciding().items() if value is not None)
-
-
-def _share(run: RunConfig, steps: int, step: int, late: int) -> float:
-    return learning_rate(step - late, steps - late, run.optim.warmup) if step >= late else 0.0
 
 
 def _shown(source: RowSource, model: GitModel, look: Look, questions: bool) -> list[Shown]:

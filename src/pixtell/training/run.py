@@ -23,16 +23,18 @@ from pixtell.config import ModelConfig
 from pixtell.data.dataset import Dataset, open_dataset
 from pixtell.data.loader import Loader, Stream
 from pixtell.data.lock import lock
-from pixtell.data.memory import keep_freed_memory
 from pixtell.data.questions import ask_rows
 from pixtell.data.sources import RowSource
-from pixtell.errors import ConfigError, InputError, PixtellError
+from pixtell.errors import CheckpointError, ConfigError, InputError, PixtellError
+from pixtell.memory import keep_freed_memory
 from pixtell.model import GitModel
 from pixtell.tokenizer import Tokenizer
 from pixtell.training.config import RowsConfig, RunConfig, StreamConfig, never_reached
-from pixtell.training.dist import World, joined
+from pixtell.training.dist import World, joined, unheard
 from pixtell.training.freeze import ever_learning
 from pixtell.training.held_out import hold_out, with_captions, with_questions
+from pixtell.training.log import FILE as LOG
+from pixtell.training.log import broken_in
 from pixtell.training.loop import make_folder, steps_of, train
 from pixtell.training.lora import add_lora
 from pixtell.training.report import FILE as REPORT
@@ -73,7 +75,7 @@ def run_training(
     if resume and not any(found_states(stage.folder) for stage in stages):
         raise ConfigError(f"{folder}: no state to go on from; leave --resume out to begin")
     with joined(say) as world, contextlib.ExitStack() as ends:
-        say_once = say if world.first else _nothing
+        say_once = world.only_first(say)
         if world.device.type == "cpu":
             keep_freed_memory()
         _enough_for(world, stages)
@@ -131,10 +133,11 @@ def _run_stage(
     try:
         trained, step = train(run, stage.folder, parts.model, loader, evaluators, say, world, objective)
     except PixtellError as error:
-        if not isinstance(error, ConfigError):  # it had begun: the page shows where to
+        if not isinstance(error, ConfigError | CheckpointError):  # it had begun: the page shows where to
             _report_so_far(stage, steps, world)
+            say(f"{_saved(stage.folder)}; once what stopped it is mended, the same command goes on from there")
         raise
-    _tell_broken(loader, say)
+    _tell_broken(stage.folder, say)
     if step != steps:
         _report_so_far(stage, steps, world)
         say(f"stopped after step {step}; the same command goes on from there")
@@ -155,8 +158,14 @@ def _run_stage(
 def _report_so_far(stage: Stage, steps: int, world: World) -> None:
     """Leave the curves of a run that has stopped; where they can't be written, what stopped it is what is told."""
     if world.first:
-        with contextlib.suppress(ConfigError):
+        with contextlib.suppress(PixtellError):
             write_report(report_so_far(stage.run, stage.folder, steps), stage.folder / REPORT)
+
+
+def _saved(folder: Path) -> str:
+    """How far the run in a folder is, whatever becomes of it."""
+    states = found_states(folder)
+    return f"saved up to step {int(states[-1].name[5:])}" if states else "nothing is saved yet"
 
 
 def _open_ahead(stages: Sequence[Stage], run_file: Path) -> None:
@@ -167,8 +176,8 @@ def _open_ahead(stages: Sequence[Stage], run_file: Path) -> None:
         data = (run.streams, run.validation, run.scst is not None)
         if not found_states(stage.folder) and data not in opened:
             opened.append(data)
-            streams, held_out = open_streams(run, run_file, _nothing)
-            rows_to_look_at(run, run_file, held_out, _nothing)
+            streams, held_out = open_streams(run, run_file, unheard)
+            rows_to_look_at(run, run_file, held_out, unheard)
             if run.scst is not None:
                 to_be_rewarded(streams)
 
@@ -194,10 +203,6 @@ def fit_later(config: ModelConfig, stages: Sequence[Stage]) -> None:
 def _publish(last: Stage, target: Path) -> None:
     """Write the model of the last stage where that of a run is looked for, whole or not at all."""
     save_checkpoint(load_checkpoint(last.model), target, overwrite=True)
-
-
-def _nothing(_: str) -> None:
-    """What a process says that is not the first."""
 
 
 @dataclass(frozen=True)
@@ -353,7 +358,7 @@ def objective_of(run: RunConfig, loader: Loader, judges: Judges) -> Objective:
     return SelfCritical(run.scst, loader.tokenizer, judges.reward(to_be_rewarded(loader.streams)))
 
 
-def _tell_broken(loader: Loader, say: Callable[[str], None]) -> None:
-    if found := loader.broken.found:
+def _tell_broken(folder: Path, say: Callable[[str], None]) -> None:
+    if found := broken_in(folder):
         first = next(iter(found.values()))
-        say(f"warning: {len(found)} rows were broken and passed over, the first: {first.message}")
+        say(f"warning: {len(found)} rows were broken and passed over, the first: {first}; all are in {folder / LOG}")

@@ -33,16 +33,6 @@ LENGTHS = frozenset({"steps", "epochs"})
 MAKES_A_MODEL = ("model", "clip", "vocab", "efficientnet", "layers")
 
 
-def load_run(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """The run of a run file, or the first of its stages; raises as `load_stages` does."""
-    return load_stages(path, overrides)[0]
-
-
-def parse_run(text: str, where: str, overrides: Sequence[str] = ()) -> RunConfig:
-    """The same for a run file's text, which messages call `where`."""
-    return parse_stages(text, where, overrides)[0]
-
-
 def load_stages(path: Path, overrides: Sequence[str] = ()) -> tuple[RunConfig, ...]:
     """Read and check a run file: the run, and those that `[[then]]` go on from its model.
 

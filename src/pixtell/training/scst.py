@@ -6,6 +6,7 @@ text's tokens, as in the authors' `decoder.py` (git-facts 1.4). A picture's samp
 twice: when they are drawn, from one cache, and when they are learnt, as K texts of one medium.
 
 A batch with questions is learnt as it is: its answers are short and certain, and who stops learning them forgets them.
+So are names of classes, and words, of which there is no more than one thing to say.
 
 The surprising thing: nothing is learnt while texts are drawn. What they were drawn from is thrown away, and one
 teacher-forced pass over the finished texts gives the same log-probabilities with gradients.
@@ -129,22 +130,22 @@ class SelfCritical:
 def to_be_rewarded(streams: Sequence[Stream]) -> list[tuple[str, ...]]:
     """The captions of each picture that has any, once: what rewards are counted from.
 
-    Questions are learnt as they are: their answers would make the words of captions look rare. Raises `ConfigError`
+    Questions and names are learnt as they are: they would make the words of captions look rare. Raises `ConfigError`
     where no stream has captions, or one has both: a batch of it would be rewarded by one process, and not by another.
     """
     found: set[tuple[str, ...]] = set()
     for stream in streams:
-        questions, captions = 0, 0
+        others, captions = 0, 0
         for row in range(len(stream.source)):
             texts = stream.source.row_texts(row)
-            asked = sum(bool(pair.prompt) for pair in texts)
-            questions, captions = questions + asked, captions + len(texts) - asked
-            if asked < len(texts):
+            other = len(texts) if stream.source.is_named(row) else sum(bool(pair.prompt) for pair in texts)
+            others, captions = others + other, captions + len(texts) - other
+            if other < len(texts):
                 found.add(tuple(pair.target for pair in texts))
-        if questions and captions:
+        if others and captions:
             raise ConfigError(
-                f"scst: {stream.source.name} has {captions:,} captions, which are rewarded, and {questions:,} "
-                "questions, which are not: make two data sets of it, and a stream of each"
+                f"scst: {stream.source.name} has {captions:,} captions, which are rewarded, and {others:,} questions "
+                "or names, which are not: make two data sets of it, and a stream of each"
             )
     if not found:
         raise ConfigError("scst: only captions are rewarded, and no stream has any")
@@ -152,6 +153,9 @@ def to_be_rewarded(streams: Sequence[Stream]) -> list[tuple[str, ...]]:
 
 
 def only_captions(batch: Batch) -> bool:
-    """Whether every text is to be said as a whole: of a question the first token after [CLS] is not learnt."""
+    """Whether every text is one of several that could be said, as a whole: of a question the first token after [CLS]
+    is not learnt."""
+    if batch.is_named:
+        return False
     learnt_BK = batch.need_predict_BKT.any(dim=-1)  # not so of what fills up the texts of a medium with few
     return bool((batch.need_predict_BKT[..., 1] == learnt_BK).all())

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pixtell.data.whole_file import telling
 from pixtell.errors import ConfigError
 from pixtell.training.config import RunConfig
 from pixtell.training.state import found_states, seal, unseal
@@ -50,16 +51,14 @@ class Stage:
         """Whether its model is there, whole, and made by these settings."""
         try:
             _, settings = unseal(self.model)
-        except (OSError, ValueError, KeyError, TypeError):
+        except ValueError:
             return False
         return settings == self._settings()
 
     def finish(self, step: int) -> None:
-        """Seal its model, which has been written. Raises `ConfigError` when the disk refuses."""
-        try:
+        """Seal its model, which has been written. Raises `PixtellError` when the disk refuses."""
+        with telling(self.model):
             seal(self.model, step, self._settings())
-        except OSError as error:
-            raise ConfigError(f"{self.model}: can't be written: {error.strerror}") from None
 
     def _settings(self) -> dict[str, object]:
         """What decides the finished model: where the best look is kept, also what was looked at."""

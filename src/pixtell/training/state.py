@@ -136,7 +136,7 @@ class States:
         for path in reversed(found_states(self.folder)):
             try:
                 step, settings = unseal(path)
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except ValueError as error:
                 damaged.append(path)
                 self.say(f"warning: {path} is damaged ({error}); looking for one before it")
                 continue
@@ -167,29 +167,33 @@ def seal(folder: Path, step: int, settings: Mapping[str, object]) -> None:
 
 
 def unseal(folder: Path) -> tuple[int, Mapping[str, object]]:
-    """The step and the settings of a state. Raises `OSError`, `ValueError`, `KeyError` or `TypeError` if damaged."""
-    content = json.loads((folder / SEAL).read_text(encoding="utf-8"))
-    for name, wanted in content["files"].items():
-        found = _sum(folder / name)
-        if found != wanted:
-            raise ValueError(f"{name} has {found[0]:,} bytes with sum {found[1]}, not {wanted[0]:,} with {wanted[1]}")
-    settings = content["settings"]
-    if not isinstance(settings, dict):
-        raise ValueError("no settings")
-    return int(content["step"]), settings
+    """The step and the settings of a state. Raises `ValueError` if it is damaged."""
+    try:
+        content = json.loads((folder / SEAL).read_text(encoding="utf-8"))
+        step, settings = int(content["step"]), dict(content["settings"].items())
+        wanted = {name: (int(size), int(crc)) for name, (size, crc) in content["files"].items()}
+        found = {name: _sum(folder / name) for name in wanted}
+    except OSError as error:
+        raise ValueError(str(error)) from None
+    except (LookupError, TypeError, AttributeError, ValueError):
+        raise ValueError(f"{SEAL} is not what was written") from None
+    for name, (size, crc) in wanted.items():
+        if found[name] != (size, crc):
+            raise ValueError(f"{name} has {found[name][0]:,} bytes with sum {found[name][1]}, not {size:,} with {crc}")
+    return step, settings
 
 
 def _name(step: int) -> str:
     return f"step-{step:08d}"
 
 
-def _sum(path: Path) -> list[int]:
+def _sum(path: Path) -> tuple[int, int]:
     """A file's size and its CRC-32."""
     size = crc = 0
     with path.open("rb") as file:
         while block := file.read(AT_ONCE):
             size, crc = size + len(block), zlib.crc32(block, crc)
-    return [size, crc]
+    return size, crc
 
 
 def _remove(state: Path) -> None:

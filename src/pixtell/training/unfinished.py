@@ -54,7 +54,7 @@ def load_unfinished(path: Path) -> Checkpoint:
     for state in reversed(states_at(path)):
         try:
             _, settings = unseal(state)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except ValueError as error:
             problems.append(f"{state}: damaged ({error})")
             continue
         return _read(state, settings)
