@@ -48,6 +48,7 @@ from pixtell.checkpoint.convert import save_checkpoint
 from pixtell.config import DecodeOptions
 from pixtell.data.opened import Looks
 from pixtell.data.workers import BETWEEN
+from pixtell.memory import keep_freed_memory
 
 HERE = Path(__file__).parent
 PART = 32
@@ -235,6 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2, help="processes that open pictures")
     options = parser.parse_args(arguments)
+    keep_freed_memory()  # as `pixtell caption FOLDER` does
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "photos").mkdir()

@@ -52,7 +52,7 @@ MAY_IMPORT = {
     "training": "errors memory config media pixels page vision model tokenizer decoding checkpoint data",
     "evaluation": "pixtell errors config results media captioner page data",
     "batch": "errors config results look media pixels captioner page data",
-    "cli": "pixtell errors config results media captioner checkpoint data training evaluation batch",
+    "cli": "pixtell errors memory config results media captioner checkpoint data training evaluation batch",
     "__main__": "cli",
 }
 # Packages that only one file, or one room, knows.

@@ -15,7 +15,8 @@ from PIL import Image
 from tiny import loud_model
 
 import pixtell
-from pixtell.captioner import Captioner, EncodedMedia, batches, choose_device, choose_dtype
+from pixtell.cache import KVCache
+from pixtell.captioner import TOGETHER_ON_CPU, Captioner, EncodedMedia, batches, choose_device, choose_dtype
 from pixtell.config import ClipVitConfig, DecodeOptions, ModelConfig, PixelConfig, TextConfig
 from pixtell.errors import ConfigError, InputError
 from pixtell.media import Media, open_media
@@ -72,6 +73,13 @@ def test_ten_questions_cost_one_encoding(encoder_runs: list[int], beams: int) ->
     answers = captioner(batch_size=3).ask(pictures(1)[0], questions, beams=beams, max_new_tokens=6)
     assert encoder_runs == [1]
     assert [answer.question for answer in answers] == questions
+
+
+def test_a_batch_goes_through_the_encoder_in_parts_and_lies_in_one_piece(encoder_runs: list[int]) -> None:
+    encoded = captioner(batch_size=11).encode(pictures(12))
+    assert encoder_runs == [TOGETHER_ON_CPU, TOGETHER_ON_CPU, 11 - 2 * TOGETHER_ON_CPU, 1]
+    joined = KVCache.join([one.cache for one in encoded[:11]])
+    assert joined.visual_keys.data_ptr() == encoded[0].cache.visual_keys.data_ptr(), "a copy of all of it"
 
 
 @pytest.mark.parametrize("beams", [1, 3])

@@ -130,6 +130,14 @@ def test_rows_of_any_media_in_any_order_equal_caches_of_their_own(rows: list[tup
         assert_near(second[row], MODEL.step(torch.full((1, 2), 5), own)[0])
 
 
+@pytest.mark.parametrize("together", [1, 2, 3, 9])
+def test_media_in_several_passes_equal_media_in_one(together: int) -> None:
+    visual_BPD = visual()
+    once, parts = MODEL.prefill(visual_BPD), MODEL.prefill(visual_BPD, together)
+    assert_near(parts.visual_keys, once.visual_keys)
+    assert_near(parts.visual_values, once.visual_values)
+
+
 def test_selected_and_joined_media_are_read_as_before() -> None:
     visual_BPD = visual()
     caches = [MODEL.prefill(visual_BPD[:1]), MODEL.prefill(visual_BPD[1:])]

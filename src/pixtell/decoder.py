@@ -56,15 +56,22 @@ class Decoder(nn.Module):
             text_BTD = block.finish(text_BTD, mixed_BHTd)
         return self.logits(text_BTD.view(media, texts, length, -1))
 
-    def prefill(self, visual_BPD: Tensor) -> KVCache:
-        """Keys and values of the visual tokens of every layer, for any number of texts about them."""
+    def prefill(self, visual_BPD: Tensor, together: int | None = None) -> KVCache:
+        """Keys and values of the visual tokens of every layer, for any number of texts about them.
+
+        `together` media share a pass; all, when not given.
+        """
         cache: KVCache | None = None
-        for layer, (keys, values) in enumerate(self.visual_layers(visual_BPD)):
-            # Written into place layer by layer: stacking them all at the end would hold everything twice.
-            cache = cache or KVCache(*(part.new_empty(len(self.blocks), *part.shape) for part in (keys, values)))
-            cache.visual_keys[layer] = keys
-            cache.visual_values[layer] = values
-        assert cache is not None, "a decoder without layers"
+        media = len(visual_BPD)
+        for start in range(0, media, together or media):
+            some = slice(start, start + (together or media))
+            for layer, (keys, values) in enumerate(self.visual_layers(visual_BPD[some])):
+                # Written into place layer by layer: stacking them all at the end would hold everything twice.
+                room = (len(self.blocks), media, *keys.shape[1:])
+                cache = cache or KVCache(keys.new_empty(room), values.new_empty(room))
+                cache.visual_keys[layer, some] = keys
+                cache.visual_values[layer, some] = values
+        assert cache is not None, "no media, or a decoder without layers"
         return cache
 
     def step(self, ids_RT: Tensor, cache: KVCache, lengths_R: Tensor | None = None) -> Tensor:

@@ -47,9 +47,9 @@ class GitModel(nn.Module):
         logits_BKTV: Tensor = self.decoder(visual_BPD, ids_BKT)
         return logits_BKTV
 
-    def prefill(self, visual_BPD: Tensor) -> KVCache:
-        """The visual part of a cache, once per medium; `KVCache.rows` then opens texts on it."""
-        return self.decoder.prefill(visual_BPD)
+    def prefill(self, visual_BPD: Tensor, together: int | None = None) -> KVCache:
+        """The visual part of a cache, once per medium, `together` media in a pass; `KVCache.rows` opens texts on it."""
+        return self.decoder.prefill(visual_BPD, together)
 
     def step(self, ids_RT: Tensor, cache: KVCache, lengths_R: Tensor | None = None) -> Tensor:
         """Append tokens to the rows of `cache` (changing it) and return the next token's logits_RV."""

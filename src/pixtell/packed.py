@@ -153,7 +153,8 @@ class PackedHead(PackedLinear):
 def to_bytes(inputs_RK: Tensor) -> tuple[Tensor, Tensor]:
     """Bring each row to whole numbers of -127 to 127, stored as 1 to 255; returns them and each row's largest value."""
     inputs_RK = inputs_RK.float()
-    largest_R1 = inputs_RK.abs().amax(dim=-1, keepdim=True).clamp_(min=SMALLEST)
+    most_R1, least_R1 = inputs_RK.amax(dim=-1, keepdim=True), inputs_RK.amin(dim=-1, keepdim=True)
+    largest_R1 = torch.maximum(most_R1, -least_R1).clamp_(min=SMALLEST)  # abs() would write all of it once more
     signed_RK = (inputs_RK * (LARGEST / largest_R1)).round_().to(torch.int8)
     # The highest bit turned round is 128 added; straight to bytes without a sign, torch is several times slower.
     return signed_RK.view(torch.uint8).bitwise_xor_(ZERO_POINT), largest_R1

@@ -4,8 +4,8 @@ In: items in their order, and how the model looks at media. Out: for each item, 
 that the model looks at with the digest of its bytes, or the error it failed with.
 
 The surprising thing: the processes know neither torch nor the model. They send small pictures that are resized already,
-and marked as such. And nothing that an input does to them, whatever is raised or never ends, is more than its outcome; only where
-there are none, for a handful of inputs, a crash is everybody's.
+and marked as such. And nothing that an input does to them, whatever is raised or never ends, is more than its outcome;
+where there are none, as for a handful of inputs, a crash is everybody's.
 """
 
 from __future__ import annotations

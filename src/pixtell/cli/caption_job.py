@@ -238,11 +238,14 @@ def made_job(given: Given, listing: Listing, work: Work, captioner: Captioner) -
     from pixtell.batch.devices import Devices, Here
     from pixtell.batch.run import Job
     from pixtell.data.workers import BETWEEN, SHARING
+    from pixtell.memory import keep_freed_memory
 
     wish = wish_of(given, captioner)
     part = max(LEAST_PART, captioner.batch_size)
     devices = given.speed.device_list() or all_gpus(given.model.device)
     on_cpu = captioner.device.type == "cpu"
+    if on_cpu:
+        keep_freed_memory()  # the largest blocks too: each part needs what the one before did
     workers = given.speed.workers if given.speed.workers is not None else default_workers(len(listing.found), on_cpu)
     ahead = AHEAD * part * max(1, len(devices))
     several = len(devices) > 1
