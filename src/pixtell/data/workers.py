@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 
 SHARING = 1  # niceness: a model that waits for its share of a core costs more than a picture that comes later
 # Where the model is on the same cores, its threads wait for one another, so that a moment taken from one is lost to all
-# of them: such jobs are better done while it pauses. (19 would gain another hundredth, and be starved by any neighbour.)
+# of them: better do such jobs while it pauses. (19 would gain another hundredth, and be starved by any neighbour.)
 BETWEEN = 10
 
 DIED = "the process that opened it died: it is damaged, or needs more memory than there is"
