@@ -41,6 +41,8 @@ def test_a_tiny_run_ends_with_json() -> None:
         best = min(t["cpu"] for t in theirs.values()) / min(t["cpu"] for t in ours.values())
         assert case["ratios"]["best_cpu"] == pytest.approx(best, rel=0.01)
         assert case["ratios"]["bf16_wall"] == pytest.approx(theirs["bf16"]["wall"] / ours["bf16"]["wall"], rel=0.01)
+    one, three = (case["ours"]["fp32"]["texts_per_second"] for case in report["cases"])
+    assert report["captions_a_second_last_to_first"]["fp32"] == pytest.approx(three / one, abs=1e-3)
     assert len(table.splitlines()) >= 11, "a table for people"
 
 
