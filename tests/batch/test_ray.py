@@ -17,7 +17,7 @@ import tarfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -226,8 +226,15 @@ class Run:
 
     def await_asked(self, out: Path, count: int) -> None:
         """Wait until the model was asked about so many, or the job is at least begun."""
+        self._await(lambda: lines(out / "asked") >= count, out)
+
+    def await_done(self, out: Path, parts: int) -> None:
+        """Wait until Ray has noted so many parts as done, or the job is at least begun."""
+        self._await(lambda: len(list((out / "ray" / "done").glob("*.parquet"))) >= parts, out)
+
+    def _await(self, enough: Callable[[], bool], out: Path) -> None:
         deadline = time.monotonic() + 90
-        while (lines(out / "asked") < count or not (out / "ray").exists()) and self.process.poll() is None:
+        while not (enough() and (out / "ray").exists()) and self.process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
@@ -298,28 +305,46 @@ def test_rows_are_those_of_a_local_job(whole: Path, local_rows: list[dict[str, o
     assert set(asked.values()) == {1}, "nothing is asked twice"
 
 
+def names_kept(folder: Path) -> set[str]:
+    """Of which media there are rows that Ray has noted as done, when a job is killed."""
+
+    def whole(kind: str) -> list[dict[str, str]]:
+        from pyarrow import ArrowInvalid, parquet
+
+        found: list[dict[str, str]] = []
+        for file in (folder / kind).glob("*.parquet"):
+            with suppress(ArrowInvalid, OSError):  # cut off
+                found += parquet.read_table(file, partitioning=None).to_pylist()
+        return found
+
+    done = {one["part"] for one in whole("done")}
+    outcomes = [json.loads(one["outcomes"]) for one in whole("rows") if one["part"] in done]
+    return {outcome["row"]["name"] for some in outcomes for outcome in some}
+
+
 @pytest.mark.slow
 @needs_ray
 def test_killed_and_gone_on(whole: Path, inputs: list[str], tiny_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [str(JOB), "ray", str(out), str(tiny_model), *inputs]
-    total = len((whole / "asked").read_text().splitlines())
-    moments = (0, total // 5, total // 2, total * 4 // 5)
-    for moment in moments:
+    parts = 2 * PICTURES // PART
+    kept: list[tuple[set[str], int]] = []
+    for moment in (0, parts // 5, parts // 2, parts * 4 // 5):
         run = Run(command)
-        run.await_asked(out, moment)
+        run.await_done(out, moment)
         run.kill()
-    before = lines(out / "asked")
-    assert total * 4 // 5 <= before, "it was killed late, too"
+        kept.append((names_kept(out / "ray"), lines(out / "asked")))
     run = Run(command)
     _, err = run.finish()
     assert run.process.returncode == 0, err
     for name in ("rows.jsonl", "rows.csv", "rows.json"):
         assert (out / name).read_bytes() == (whole / name).read_bytes()
-    asked = Counter((out / "asked").read_text().splitlines())
-    assert len(asked) == total
-    # Of each kill, what was with the model or on its way to the disk is asked again: a few parts.
-    assert sum(asked.values()) - total <= 4 * PART * len(moments)
+    asked = (out / "asked").read_text().splitlines()
+    assert set(asked) == set((whole / "asked").read_text().splitlines())
+    # What was with the model or on its way to the disk is asked again, and nothing that was there.
+    assert len(kept[-1][0]) >= PICTURES, "it was killed late, too"
+    for names, before in kept:
+        assert not names & set(asked[before:])
 
 
 @pytest.mark.slow
