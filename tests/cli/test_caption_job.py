@@ -137,6 +137,22 @@ def test_options_for_files_need_files(run: Run, photos: list[Path]) -> None:
     assert run("caption", photos[0], "-o", "x.jsonl", "--json").code == 2
 
 
+def test_who_opens_the_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process for a handful, one for few; then one for each core beside a model there, half as many beside a GPU."""
+    monkeypatch.setattr(caption_job.os, "cpu_count", lambda: 6)
+    assert [caption_job.default_workers(inputs, on_cpu=True) for inputs in (1, 4, 5, 16, 17, 50_000)] == [
+        0,
+        0,
+        1,
+        1,
+        6,
+        6,
+    ]
+    assert [caption_job.default_workers(inputs, on_cpu=False) for inputs in (4, 16, 17)] == [0, 1, 3]
+    monkeypatch.setattr(caption_job.os, "cpu_count", lambda: None)
+    assert caption_job.default_workers(100, on_cpu=False) == 1
+
+
 def test_ctrl_c_finishes_what_is_in_hand(
     run: Run, tiny: list[str], tmp_path: Path, ctrl_c: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,15 +92,14 @@ def test_killed_all_over_the_run(tiny: list[str], clip: Path, tmp_path: Path, co
     start = time.monotonic()
     job.end(process)
     expected, size = job.files(), job.journal.stat().st_size
-    part = min(
-        0.05, (time.monotonic() - start) / job.journal.read_bytes().count(b"\n")
-    )  # the machine may be idle later
+    # The seconds of a part; not many, as the machine may be quicker later.
+    part = min(0.05, (time.monotonic() - start) / job.journal.read_bytes().count(b"\n"))
     shutil.rmtree(job.out)
     assert {*FORMS[:-1], "rows-000000.tar", "page.html", "texts/000b.srt", "texts/030b.vtt"} <= expected.keys()
 
     chance = random.Random(kills)
     moments = [((share + 0.5) / (kills - 1) * size, chance.uniform(0, part)) for share in range(kills - 1)]
-    assert killed(job, [*moments, (size, 0.0)]) >= kills - max(1, kills // 5)  # the others were over sooner
+    assert killed(job, [*moments, (size, 0.0)]) >= 0.8 * kills  # the others were over sooner
     job.end(job.begin())
     found = job.files()
     assert found.keys() == expected.keys()

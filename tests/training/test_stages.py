@@ -286,6 +286,6 @@ def test_killed_six_times_the_command_goes_on_to_the_very_same_models(straight: 
         time.sleep(moment.uniform(0, 0.02))
         process.kill()
         deaths += process.wait() != 0
-    assert deaths, "however busy the machine is, the first state is not the end"
+    assert deaths >= 4, "most kills came before the end"
     assert subprocess.run(command, env=environment, stderr=subprocess.DEVNULL, check=False).returncode == 0
     assert same(tmp_path / "run", straight)

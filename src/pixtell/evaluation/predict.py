@@ -84,7 +84,6 @@ def describe_run(
     asked = hashlib.sha256()
     for item in items:
         asked.update(json.dumps([item.id, item.question]).encode())
-    parameter = next(captioner.model.parameters())
     return Run(
         task=task,
         model=captioner.name,
@@ -99,7 +98,7 @@ def describe_run(
         preset=preset,
         released=released,
         source=tuple(source),
-        device=parameter.device.type,
+        device=captioner.device.type,
         pixtell=pixtell.__version__,
         torch=torch.__version__,
     )
