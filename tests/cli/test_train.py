@@ -14,9 +14,9 @@ from tiny_data import COLOURS, SHAPES, VOCAB, captions_tar, drawing, png
 
 from pixtell.checkpoint.convert import save_checkpoint
 from pixtell.checkpoint.state import Checkpoint
-from pixtell.cli.train import reward_by_cider, score_by_cider
+from pixtell.cli.train import agreement_by_cider, reward_by_cider, score_by_cider
 from pixtell.config import ClipVitConfig, ModelConfig, PixelConfig, TextConfig
-from pixtell.evaluation.metrics.cider import cider_d
+from pixtell.evaluation.metrics.cider import DocumentFrequencies, cider_d
 from pixtell.model import GitModel
 from pixtell.training.run import run_training
 from pixtell.training.scst import Said
@@ -242,3 +242,19 @@ def test_the_score_is_that_of_the_evaluator() -> None:
     said = ["A dog is running.", "boats on a lake", "a cat sleeps"]
     tokens = ["a dog is running", "boats on a lake", "a cat sleeps"]
     assert score_by_cider(said, PICTURES) == pytest.approx(cider_d(tokens, [list(own) for own in PICTURES]).value)
+
+
+def test_agreement_is_cider_against_the_picture_s_other_captions() -> None:
+    pictures = [
+        ("A dog runs.", "a brown dog is running", "dogs"),
+        ("two boats on a lake", "boats float"),
+        ("a cat", "a cat", "a cat sleeps", "x"),
+    ]
+    tokens = [[f"{text.lower().removesuffix('.')} <eos>" for text in own] for own in pictures]
+    frequencies = DocumentFrequencies.of(tokens)
+    said = [(text, own[:place] + own[place + 1 :]) for own in tokens for place, text in enumerate(own)]
+    slow = cider_d([text for text, _ in said], [others for _, others in said], frequencies).items_N
+    found = agreement_by_cider(pictures)
+    assert [len(own) for own in found] == [3, 2, 4]
+    assert [score for own in found for score in own] == pytest.approx(list(slow), abs=1e-9)
+    assert found[2][0] > found[2][2] > found[2][3] >= 0

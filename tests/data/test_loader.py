@@ -229,6 +229,7 @@ def learnt(batch: Batch) -> list[str]:
         ({"media": 0, "weight": -1}, "2 problems"),
         ({"area": 0.0}, "area must be above 0 and at most 1, got 0.0"),
         ({"switch_marks": 2.0}, r"switch_marks must be in 0\.\.1"),
+        ({"color_jitter": 1.0}, "color_jitter must be at least 0 and below 1, got 1.0"),
         ({"sizes": (16, 0)}, "sizes must be at least 1, got 16, 0"),
     ],
 )
@@ -246,3 +247,23 @@ def test_padding() -> None:
         [[False, True, False, False], [False, False, True, False]],
     ]
     assert ids_BKT.dtype == torch.int64
+
+
+def test_weights_go_with_their_texts(streams: list[Stream]) -> None:
+    """Also where texts are drawn, and where long ones are passed over."""
+    texts = [[pair.target for pair in streams[0].source.row_texts(row)] for row in range(len(streams[0].source))]
+    weights = [[row + place / 10 + 0.5 for place in range(len(own))] for row, own in enumerate(texts)]
+    lengths = sorted({len(sequence(TOKENIZER, TextPair("", text))[0]) for own in texts for text in own})
+    assert len(lengths) > 1
+    for changes in ({}, {"texts": 1}, {"max_tokens": lengths[0]}):
+        loader = loader_of([replace(streams[0], text_weights=weights, **changes)])
+        for step in range(4):
+            batch = loader.batch(step)
+            assert batch.text_weight_BK is not None and batch.text_weight_BK.shape == batch.ids_BKT.shape[:2]
+            for place, row in enumerate(loader.rows(0, step)):
+                for ids, weight in zip(
+                    batch.ids_BKT[place].tolist(), batch.text_weight_BK[place].tolist(), strict=True
+                ):
+                    said = TOKENIZER.decode(ids)
+                    assert weight == pytest.approx(weights[row][texts[row].index(said)] if said else 0.0)
+    assert loader_of([streams[0]]).batch(0).text_weight_BK is None

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from tiny_data import drawing
 
-from pixtell.data.views import ASPECT_JITTER, Shape, View, crop, moving_views, random_box, square, views
+from pixtell.data.views import ASPECT_JITTER, Shape, View, crop, jittered, moving_views, random_box, square, views
 
 PICTURE = drawing("red", "disc", (60, 40))
 
@@ -155,3 +155,35 @@ def test_no_view_is_smaller_than_told(shape: Shape, frames: int, monkeypatch: py
             views([Image.new("RGB", size)], view, random)
         least = min(min(right - left, bottom - top) for left, top, right, bottom in boxes)
         assert least >= view.least_part * min(size) - 1
+
+
+def test_jittered_colours_stay_within_the_share() -> None:
+    """Brightness alone of a grey: contrast and saturation leave one grey as it is."""
+    grey = Image.new("RGB", (4, 4), (100, 100, 100))
+    random = np.random.default_rng(9)
+    found = [jittered([grey], 0.3, random)[0].getpixel((1, 2)) for _ in range(200)]
+    assert all(isinstance(pixel, tuple) and len(set(pixel)) == 1 for pixel in found)
+    levels = [pixel[0] for pixel in found if isinstance(pixel, tuple)]
+    assert 69 <= min(levels) < 75 and 125 < max(levels) <= 131 and 95 < np.mean(levels) < 105
+
+
+def test_jitter_changes_contrast_and_saturation_too() -> None:
+    shown = [jittered([PICTURE], 0.4, np.random.default_rng(seed))[0] for seed in range(30)]
+    pixels = np.stack([np.asarray(view, dtype=float) for view in shown])
+    assert np.ptp(pixels.std(axis=(1, 2, 3))) > 10, "contrast"
+    red = pixels[:, 20, 30]
+    ratio = (red[:, 0] - red[:, 1]) / red.mean(1)
+    assert np.ptp(ratio) > 0.3, "saturation"
+
+
+@pytest.mark.parametrize("frames", [1, 4])
+def test_frames_of_a_clip_are_jittered_alike(frames: int) -> None:
+    clip = [PICTURE] * 5
+    plain, view = View(24, 5, area=1.0), View(24, 5, area=1.0, color_jitter=0.5)
+    shown = views(clip, view, np.random.default_rng(3))
+    assert len({frame.tobytes() for frame in shown}) == 1
+    assert shown[0].tobytes() != views(clip, plain, np.random.default_rng(3))[0].tobytes()
+    made, still = (
+        views([PICTURE], View(24, frames, color_jitter=jitter), np.random.default_rng(4)) for jitter in (0.5, 0.0)
+    )
+    assert len(made) == frames and all(one.tobytes() != two.tobytes() for one, two in zip(made, still, strict=True))

@@ -50,6 +50,8 @@ def test_defaults_are_the_papers() -> None:
             "frozen for 101 steps, and its rate rises for 500 (optim.warmup), but",
         ),
         ({"scst": {"samples": 1, "baseline": "mean"}}, "needs at least 2"),
+        ({"streams": [{"data": "x", "consensus": 0.5, "ask": True}]}, "streams.0.consensus: captions agree or not"),
+        ({"streams": [{"data": "x", "consensus": 1.0}], "scst": {}}, "scst.captions does both"),
     ],
 )
 def test_what_can_not_hold_together(changes: dict[str, object], words: str) -> None:
@@ -64,6 +66,7 @@ def test_what_can_not_hold_together(changes: dict[str, object], words: str) -> N
         {"start": {"clip": "x", "vocab": "y", "layers": 12}},
         {"lora": {}, "dist": {"strategy": "fsdp2"}},
         {"scst": {"samples": 1}},
+        {"scst": {"captions": 0.1}, "streams": [{"data": "x", "consensus": 0.5}]},
         {"steps": None, "epochs": 0.5},
         {"steps": 500},
         {"optim": {"frozen_encoder_steps": 100}},
@@ -103,6 +106,12 @@ def test_states_from_before_a_setting_was_know_their_run() -> None:
     assert [name for name in run_of().deciding() if name.endswith("ask")] == []
     asked = run_of(streams=[{"data": "unused", "media": 2}, {"data": "x", "ask": True}]).deciding()
     assert [name for name in asked if name.endswith("ask")] == ["streams.1.ask"]
+    later = {"streams.0.color_jitter": 0.2, "streams.0.consensus": 0.5, "optim.patch_dropout": 0.25}
+    assert not later.keys() & run_of().deciding().keys()
+    changed = run_of(
+        streams=[{"data": "unused", "media": 2, "color_jitter": 0.2, "consensus": 0.5}], optim={"patch_dropout": 0.25}
+    ).deciding()
+    assert {name: changed[name] for name in later} == later
 
 
 def test_rows_to_look_at_are_files_or_a_table() -> None:

@@ -58,6 +58,21 @@ def test_the_question_is_read_and_not_learnt(tmp_path: Path) -> None:
     assert float(weighted_loss(logits, answer, weights, 0.1)) != float(loss)
 
 
+def test_texts_count_as_their_weights_say() -> None:
+    """A text that weighs three times as much is as good as three of it."""
+    trainee = Trainee.of(run_of(precision="fp32", optim={}), 6, loud_model(tiny_config(), std=0.2), World())
+    pixels, ids = random_pixels(2, 1, 16, 16), random_ids(2, 2, 7)
+    need_predict = torch.arange(7).expand(ids.shape) >= 1
+    weighed = gradients(trainee, [Batch(pixels, ids, need_predict, 2, text_weight_BK=torch.tensor([[3.0, 1], [1, 0]]))])
+    texts = [ids[0, 0], ids[0, 0], ids[0, 0], ids[0, 1], ids[1, 0]]
+    each = [
+        Batch(pixels[m : m + 1], text[None, None], need_predict[:1, :1], 1)
+        for text, m in zip(texts, (0, 0, 0, 0, 1), strict=True)
+    ]
+    for name, gradient in gradients(trainee, each).items():
+        torch.testing.assert_close(weighed[name], gradient, atol=1e-5, rtol=1e-5, msg=name)
+
+
 def test_chance_follows_from_seed_step_and_process() -> None:
     seeds = {seed_of(seed, step, rank) for seed in range(3) for step in range(50) for rank in range(4)}
     assert len(seeds) == 600 and seed_of(1, 2, 3) == seed_of(1, 2, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,9 @@ from pixtell.training.dist import World
 from pixtell.training.freeze import checkpoint_gradients
 from pixtell.training.lora import add_lora, merged
 from pixtell.training.step import captions, learn
-from pixtell.training.trainee import Trainee
+from pixtell.training.trainee import Trainee, some_patches
 
-from .tiny_runs import fresh_loader, fresh_model, run_of, unequal
+from .tiny_runs import CONFIG, fresh_loader, fresh_model, run_of, unequal
 
 
 def steps(folder: Path, count: int, **changes: object) -> tuple[Trainee, list[dict[str, Tensor]]]:
@@ -113,3 +114,29 @@ def test_checkpointing_reaches_every_block() -> None:
     checkpoint_gradients(model)
     assert all("forward" in vars(block) for block in model.vision.get_submodule("blocks").children())
     assert all("finish" in vars(block) for block in model.decoder.blocks)
+
+
+def test_some_patches_are_left_out_and_each_medium_loses_others() -> None:
+    torch.manual_seed(3)
+    visual_BPD = torch.arange(4 * 10, dtype=torch.float32).view(4, 10, 1).expand(4, 10, 2).requires_grad_()
+    kept = some_patches(visual_BPD, 0.3)
+    assert kept.shape == (4, 7, 2)
+    places = [sorted(set((medium[:, 0] - 10 * number).tolist())) for number, medium in enumerate(kept)]
+    assert all(len(own) == 7 and min(own) >= 0 and max(own) < 10 for own in places), "tokens of its own, none twice"
+    assert len({tuple(own) for own in places}) > 1
+    kept.sum().backward()
+    assert visual_BPD.grad is not None and int(visual_BPD.grad.count_nonzero()) == kept.numel()
+    assert some_patches(visual_BPD, 0.0) is visual_BPD
+    assert some_patches(visual_BPD, 0.99).shape == (4, 1, 2)
+
+
+def test_patches_are_left_out_in_learning_only(tmp_path: Path) -> None:
+    steady = replace(CONFIG, text=replace(CONFIG.text, dropout=0.0, attention_dropout=0.0))
+    batch = fresh_loader(tmp_path).batch(0)
+    losses = {}
+    for share in (0.0, 0.5):
+        trainee = Trainee.of(run_of(optim={"patch_dropout": share}, precision="fp32"), 6, fresh_model(steady), World())
+        losses[share] = [learn(trainee, [batch], step).loss for step in (0, 0)]
+        plain = trainee.plain()
+        assert torch.equal(plain.see(batch.pixels_BFCHW), trainee.model.see(batch.pixels_BFCHW))
+    assert losses[0.0][0] != losses[0.5][0]

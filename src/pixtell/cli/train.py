@@ -160,7 +160,7 @@ def _train(run_file: Path, folder: Path, overrides: Sequence[str], resume: bool)
     from pixtell.training.run_file import load_stages
     from pixtell.training.stages import MODEL, stages_in
 
-    judges = Judges(score_by_cider, reward_by_cider)
+    judges = Judges(score_by_cider, reward_by_cider, agreement_by_cider)
     stages = stages_in(folder, load_stages(run_file, overrides))  # now: the file may be another one in hours
     finished = run_training(run_file, folder, say, overrides=overrides, resume=resume, judges=judges)
     if finished and os.environ.get("RANK", "0") == "0":  # of several processes one speaks
@@ -176,7 +176,7 @@ def _tell(runs: Sequence[RunConfig], run_file: Path) -> int:
     from pixtell.training.dry_run import dry_run
     from pixtell.training.run import Judges
 
-    for line in dry_run(runs, run_file, say, Judges(score_by_cider, reward_by_cider)):
+    for line in dry_run(runs, run_file, say, Judges(score_by_cider, reward_by_cider, agreement_by_cider)):
         put(line)
     return 0
 
@@ -202,6 +202,27 @@ def reward_by_cider(pictures: Sequence[tuple[str, ...]]) -> Reward:
         return scores
 
     return reward
+
+
+def agreement_by_cider(pictures: Sequence[Sequence[str]]) -> Sequence[Sequence[float]]:
+    """CIDEr-D of each caption against its picture's other ones, at least one; n-grams are as rare as in all of them.
+
+    Computed from the mean over all of a picture's captions, the caption itself among them, less its own part.
+    """
+    import numpy as np
+
+    from pixtell.evaluation.metrics.cider import DocumentFrequencies, PreparedCider
+
+    tokens = [[f"{text} {END}" for text in _tokens(captions)] for captions in pictures]
+    texts = [text for captions in tokens for text in captions]
+    many = np.array([len(captions) for captions in tokens])
+    frequencies = DocumentFrequencies.of(tokens)
+    all_T = PreparedCider.of(tokens, frequencies).score(np.repeat(np.arange(len(many)), many), texts)
+    own_T = PreparedCider.of([[text] for text in texts], frequencies).score(np.arange(len(texts)), texts)
+    many_T = np.repeat(many, many)
+    others_T = np.maximum(0.0, (many_T * all_T - own_T) / (many_T - 1))
+    ends = np.cumsum(many)
+    return [others_T[end - size : end].tolist() for end, size in zip(ends, many, strict=True)]
 
 
 def _tokens(texts: Sequence[str]) -> list[str]:

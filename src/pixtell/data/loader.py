@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from pixtell.config import PixelConfig
 from pixtell.data import order
@@ -42,8 +43,9 @@ class Batch:
     """What one training step sees. `need_predict_BKT` is True at tokens that are learnt; unused places are padding.
 
     `keys` name the rows, `references` are all texts to say about each, also those that this step doesn't learn, for
-    rewards; `is_named` says that some are names of classes, or words, which have none. `broken` are the rows that were
-    passed over; `waited` the seconds that whoever asked waited for this batch.
+    rewards; `is_named` says that some are names of classes, or words, which have none. `text_weight_BK` is how much
+    each text counts, 1 on average; all alike when not given. `broken` are the rows that were passed over; `waited` the
+    seconds that whoever asked waited for this batch.
     """
 
     pixels_BFCHW: Tensor
@@ -55,6 +57,7 @@ class Batch:
     broken: tuple[Problem, ...] = ()
     waited: float = 0.0
     is_named: bool = False
+    text_weight_BK: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,9 @@ class Stream:
 
     Texts of more than `max_tokens` tokens are passed over where a row has shorter ones: the longest sets a step's cost.
     `switch_marks` is the share of questions whose mark is left out, or added where data never has one: people do both,
-    and a model that knows only one way answers the other badly.
+    and a model that knows only one way answers the other badly. `color_jitter` changes brightness, contrast and
+    saturation by up to that share. `text_weights` says how much each text of each row counts, 1 on average; all alike
+    when not given.
     """
 
     source: RowSource
@@ -83,6 +88,8 @@ class Stream:
     shape: Shape | None = None
     sizes: tuple[int, ...] = ()
     exact: bool = False
+    color_jitter: float = 0.0
+    text_weights: Sequence[Sequence[float]] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         counts = {name: getattr(self, name) for name in ("weight", "media", "texts", "frames")}
@@ -91,6 +98,8 @@ class Stream:
             problems.append(f"area must be above 0 and at most 1, got {self.area}")
         if not 0 <= self.switch_marks <= 1:
             problems.append(f"switch_marks must be in 0..1, got {self.switch_marks}")
+        if not 0 <= self.color_jitter < 1:
+            problems.append(f"color_jitter must be at least 0 and below 1, got {self.color_jitter}")
         if any(size < 1 for size in self.sizes):
             problems.append(f"sizes must be at least 1, got {', '.join(map(str, self.sizes))}")
         if problems:
@@ -165,7 +174,7 @@ class Loader:
         stream = self.streams[number]
         shape: Shape = stream.shape or ("squash" if self.pixels.fit == "squash" else "square")
         size = order.size_at(self.seed, step, stream.sizes) if stream.sizes else self.pixels.size
-        view = View(size, stream.frames, shape, stream.area, stream.flip)
+        view = View(size, stream.frames, shape, stream.area, stream.flip, stream.color_jitter)
         return [
             Sample(self._candidates(number, place), view, (self.seed, order.LOOK, number, place), stream.exact)
             for place in places
@@ -182,7 +191,7 @@ class Loader:
         number, places = self.places(step, rank, world)
         stream = self.streams[number]
         frames: list[Image.Image] = []
-        keys, references, sequences, named = [], [], [], False
+        keys, references, sequences, weights, named = [], [], [], [], False
         broken = tuple(problem for one in seen for problem in one.broken)
         self.broken.add(broken)
         for place, one in zip(places, seen, strict=True):
@@ -197,25 +206,35 @@ class Loader:
             keys.append(stream.source.key(row))
             references.append(tuple(pair.target for pair in texts))
             named = named or stream.source.is_named(row)
-            sequences.append(self._sequences(stream, texts, (self.seed, order.WORDS, number, place)))
+            chosen = self._chosen(stream, texts, (self.seed, order.WORDS, number, place))
+            sequences.append([text for _, text in chosen])
+            weights.append([stream.text_weights[row][text] if stream.text_weights else 1.0 for text, _ in chosen])
         pixels_NCHW = to_pixels(frames, self.pixels, fitted=True)  # N: frames of all media
         pixels_BFCHW = pixels_NCHW.view(len(seen), stream.frames, *pixels_NCHW.shape[1:])
         ids_BKT, need_predict_BKT = pad_sequences(sequences, self.tokenizer.pad_id)
         return Batch(
-            pixels_BFCHW, ids_BKT, need_predict_BKT, len(seen), tuple(keys), tuple(references), broken, is_named=named
+            pixels_BFCHW,
+            ids_BKT,
+            need_predict_BKT,
+            len(seen),
+            tuple(keys),
+            tuple(references),
+            broken,
+            is_named=named,
+            text_weight_BK=_filled(weights) if stream.text_weights else None,
         )
 
-    def _sequences(
+    def _chosen(
         self, stream: Stream, texts: Sequence[TextPair], chance: tuple[int, ...]
-    ) -> list[tuple[list[int], list[bool]]]:
-        """Up to `stream.texts` of a row's texts, drawn without repeats, as tokens."""
+    ) -> list[tuple[int, tuple[list[int], list[bool]]]]:
+        """Up to `stream.texts` of a row's texts, drawn without repeats: the number of each, and its tokens."""
         random = np.random.default_rng(chance)
         pairs = [drawn(pair, random) for pair in texts]
         if stream.switch_marks:
             switched = random.random(len(pairs)) < stream.switch_marks
             pairs = [switch_mark(pair) if s else pair for pair, s in zip(pairs, switched, strict=True)]
-        candidates = [sequence(self.tokenizer, pair) for pair in pairs]
-        short = [candidate for candidate in candidates if len(candidate[0]) <= stream.max_tokens] or candidates
+        candidates = list(enumerate(sequence(self.tokenizer, pair) for pair in pairs))
+        short = [candidate for candidate in candidates if len(candidate[1][0]) <= stream.max_tokens] or candidates
         return [short[text] for text in random.permutation(len(short))[: stream.texts]]
 
 
@@ -243,6 +262,11 @@ def pad_sequences(sequences: Sequence[Sequence[tuple[list[int], list[bool]]]], p
             ids_BKT[number, place, : len(ids)] = torch.tensor(ids)
             need_predict_BKT[number, place, : len(ids)] = torch.tensor(need_predict)
     return ids_BKT, need_predict_BKT
+
+
+def _filled(weights: Sequence[Sequence[float]]) -> Tensor:
+    """Rows of numbers as one table; what is missing is 0."""
+    return pad_sequence([torch.tensor(row) for row in weights], batch_first=True)
 
 
 def prefetched(

@@ -3,7 +3,7 @@
 In: upright RGB pictures. Out: frames of `size` x `size`, not yet pixels. A `square` view is the published one
 (RandomResizedCrop of the authors' `train.py`: 0.8 to 1 of the area, aspect 1:1, bicubic). A `squash` view keeps such a
 share of the area too, but its aspect wanders by up to a quarter around the picture's own, because the bundled model
-squashes pictures into squares.
+squashes pictures into squares. Their colours may wander, too.
 
 The surprising thing: of a picture wider than 5:4, or taller, a square never has 0.8 of the area. The published view is
 then always the largest square in the middle, with no chance in it at all.
@@ -17,25 +17,28 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 Box = tuple[float, float, float, float]
 Shape = Literal["square", "squash"]
 
 ASPECT_JITTER = 4 / 3
 MOVING_AREA = 0.4  # the least share of the picture that a frame of a made clip shows
+ENHANCERS = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
 TRIES = 10  # torchvision's get_params draws so often before it takes the middle
 
 
 @dataclass(frozen=True)
 class View:
-    """How a picture is looked at: `frames` of `size` x `size` pixels that show at least `area` of it."""
+    """How a picture is looked at: `frames` of `size` x `size` pixels that show at least `area` of it, mirrored by
+    chance where `flip` allows it, with colours changed by chance by up to a share of `color_jitter`."""
 
     size: int
     frames: int = 1
     shape: Shape = "square"
     area: float = 0.8
     flip: bool = False
+    color_jitter: float = 0.0
 
     @property
     def least_part(self) -> float:
@@ -48,10 +51,11 @@ def views(frames: Sequence[Image.Image], view: View, random: np.random.Generator
     """The frames of one photo or clip as a model in training sees them: of a photo, where several are wanted, a made
     clip; of a clip, one crop through all of it."""
     if len(frames) == 1 and view.frames > 1:
-        return moving_views(frames[0], view.size, view.frames, random, flip=view.flip, shape=view.shape)
+        shown = moving_views(frames[0], view.size, view.frames, random, flip=view.flip, shape=view.shape)
+        return jittered(shown, view.color_jitter, random)
     box = random_box(frames[0], random, view.area) if view.shape == "squash" else square(frames[0], random, view.area)
     shown = [crop(frame, box, view.size) for frame in frames]
-    return mirrored(shown) if view.flip and random.random() < 0.5 else shown
+    return jittered(mirrored(shown) if view.flip and random.random() < 0.5 else shown, view.color_jitter, random)
 
 
 def moving_views(
@@ -120,3 +124,16 @@ def crop(picture: Image.Image, box: Box, size: int) -> Image.Image:
 def mirrored(frames: Sequence[Image.Image]) -> list[Image.Image]:
     """Every frame with left and right exchanged."""
     return [frame.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for frame in frames]
+
+
+def jittered(frames: Sequence[Image.Image], jitter: float, random: np.random.Generator) -> list[Image.Image]:
+    """Every frame with brightness, contrast and saturation, in an order of chance, times 1 - `jitter` to 1 + `jitter`.
+
+    All frames of a clip change alike. Hue stays: captions name colours.
+    """
+    if not jitter:  # no random numbers are drawn where none are needed
+        return list(frames)
+    order, factors = random.permutation(len(ENHANCERS)), random.uniform(1 - jitter, 1 + jitter, len(ENHANCERS))
+    for number in order:
+        frames = [ENHANCERS[number](frame).enhance(float(factors[number])) for frame in frames]
+    return list(frames)

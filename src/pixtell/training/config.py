@@ -73,7 +73,9 @@ class RowsConfig(_Closed):
 class StreamConfig(RowsConfig):
     """One source of batches: rows, and how they are learnt.
 
-    All but the rows is told by `pixtell.data.loader.Stream`; defaults are the published ones (git-facts 1.3).
+    `consensus` above 0 lets captions count the more, the more they say what the picture's others say too: that share of
+    a caption's weight is its CIDEr-D against the others, over the mean of all captions (arXiv 1712.09532). The rest is
+    told by `pixtell.data.loader.Stream`; defaults are the published ones (git-facts 1.3).
     """
 
     weight: Positive = 1
@@ -87,6 +89,8 @@ class StreamConfig(RowsConfig):
     shape: Literal["square", "squash"] | None = None
     sizes: tuple[Positive, ...] = ()
     exact: bool = False
+    color_jitter: Share = 0.0
+    consensus: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
 
 
 class OptimConfig(_Closed):
@@ -96,7 +100,8 @@ class OptimConfig(_Closed):
     over `warmup` steps and fall along a cosine to 0. `accumulation` batches make a step. `ema` above 0 keeps a running
     mean of the weights with that decay, which is then what is evaluated and kept. The encoder stays as it is for the
     first `frozen_encoder_steps`; then its last `encoder_blocks` blocks learn, with what follows them (none given: all
-    of it). Lower blocks are the dear ones to train and the ones least in need of it.
+    of it). Lower blocks are the dear ones to train and the ones least in need of it. `patch_dropout` is the share of a
+    medium's visual tokens that the decoder doesn't see in a step, others each time (arXiv 2208.07220).
     """
 
     lr: Rate = 5e-5
@@ -110,6 +115,7 @@ class OptimConfig(_Closed):
     ema: Share = 0.0
     frozen_encoder_steps: Natural = 0
     encoder_blocks: Positive | None = None
+    patch_dropout: Share = 0.0
 
     @property
     def rate_of_encoder(self) -> float:
@@ -236,9 +242,13 @@ class RunConfig(_Closed):
         """The settings that decide the weights, by dotted name: what a resumed run must share with the state's."""
         undeciding = {"dist", "loading", "saving", "log", "validation"}
         decide = dict(flattened(self.model_dump(mode="json", exclude=undeciding)))
-        for number, stream in enumerate(self.streams):
-            if not stream.ask:  # states from before there was such a setting have none
-                del decide[f"streams.{number}.ask"]
+        # States from before there were such settings have none of them.
+        later = [
+            f"streams.{n}.{name}" for n in range(len(self.streams)) for name in ("ask", "color_jitter", "consensus")
+        ]
+        for name in (*later, "optim.patch_dropout"):
+            if not decide[name]:
+                del decide[name]
         # Of validation only what is taken away from the training decides anything.
         return decide | ({"validation.held_out": self.validation.held_out} if self.validation.held_out else {})
 
@@ -284,6 +294,13 @@ def contradictions(run: RunConfig, inherited: Collection[str] = ()) -> list[str]
         )
     if looked.captions is not None and looked.captions.ask:
         found.append("validation.captions.ask: captions are looked at as they are; ask goes with validation.questions")
+    for number, stream in enumerate(run.streams):
+        if stream.consensus and stream.ask:
+            found.append(f"streams.{number}.consensus: captions agree or not, and ask puts questions in their place")
+        if stream.consensus and run.scst is not None and not run.scst.captions:
+            found.append(
+                f"streams.{number}.consensus: captions are rewarded (scst), not learnt; scst.captions does both"
+            )
     if run.scst is not None:
         if "label_smoothing" in own:
             found.append("optim.label_smoothing: self-critical training (scst) has no labels to smooth")

@@ -17,11 +17,10 @@ from pixtell.training.cost import Cost, cost_of, free_memory
 from pixtell.training.dist import World, joined
 from pixtell.training.log import time_left
 from pixtell.training.loop import steps_of
-from pixtell.training.run import Judges, Parts, objective_of, put_together, rows_to_look_at
+from pixtell.training.run import NOBODY, Judges, Parts, objective_of, put_together, rows_to_look_at
 from pixtell.training.trainee import Trainee
 
 MB, GB = 10**6, 10**9
-NOBODY = Judges()
 
 
 def dry_run(
@@ -38,7 +37,7 @@ def dry_run(
         if world.device.type == "cpu":
             keep_freed_memory()  # as the run does: its steps would seem a third longer
         for number, run in enumerate(runs, start=1):
-            parts = put_together(run, run_file, say, former)
+            parts = put_together(run, run_file, say, former, judges)
             # Of a stage's model only the shape is known before; its first weights stand in for it.
             former = Checkpoint(parts.model.config, dict(parts.model.state_dict()), parts.vocabulary)
             lines += [f"stage    {number} of {len(runs)}"] if len(runs) > 1 else []

@@ -30,6 +30,7 @@ from pixtell.memory import keep_freed_memory
 from pixtell.model import GitModel
 from pixtell.tokenizer import Tokenizer
 from pixtell.training.config import RowsConfig, RunConfig, StreamConfig, never_reached
+from pixtell.training.consensus import Agreement, by_consensus
 from pixtell.training.dist import World, joined, unheard
 from pixtell.training.freeze import ever_learning
 from pixtell.training.held_out import hold_out, with_captions, with_questions
@@ -48,15 +49,21 @@ from pixtell.training.step import Objective, captions
 from pixtell.training.validation import Evaluator, Look, Scorer, answer_evaluator, caption_evaluator, see_any
 
 NO_TEXTS = "no_texts"  # the code of a row without any: no fault of a folder in which some pictures wait for theirs
+UNWIRED = "CIDEr is wired by the command: start it as `pixtell train` or `-m pixtell train`"
 LOCK = ".lock"  # a file in the run's folder, held while a process trains there
 
 
 @dataclass(frozen=True)
 class Judges:
-    """Who judges captions: `score` all at an evaluation; `reward`, made from all training references, each sample."""
+    """Who judges captions: `score` all at an evaluation; `reward`, made from all training references, each sample;
+    `agreement` people's own, by one another."""
 
     score: Scorer | None = None
     reward: Callable[[Sequence[tuple[str, ...]]], Reward] | None = None
+    agreement: Agreement | None = None
+
+
+NOBODY = Judges()
 
 
 def run_training(
@@ -66,7 +73,7 @@ def run_training(
     *,
     overrides: Sequence[str] = (),
     resume: bool = False,
-    judges: Judges = Judges(),
+    judges: Judges = NOBODY,
 ) -> bool:
     """Train as `run_file` says; returns whether the run is finished, and not only stopped. Raises `PixtellError`."""
     stages = stages_in(folder, load_stages(run_file, overrides))
@@ -120,7 +127,7 @@ def _run_stage(
     if stage.name:
         say(stage.name)
     gc.collect()  # what the stage before has left, or two models and two optimisers would share a GPU's memory
-    parts = put_together(run, run_file, say, None if former is None else load_checkpoint(former.model))
+    parts = put_together(run, run_file, say, None if former is None else load_checkpoint(former.model), judges)
     loader, vocabulary = parts.loader, parts.vocabulary
     fit_later(parts.model.config, later)
     steps = steps_of(run, loader)
@@ -223,7 +230,13 @@ class Rows:
     questions: tuple[RowSource, ...]
 
 
-def put_together(run: RunConfig, run_file: Path, say: Callable[[str], None], former: Checkpoint | None = None) -> Parts:
+def put_together(
+    run: RunConfig,
+    run_file: Path,
+    say: Callable[[str], None],
+    former: Checkpoint | None = None,
+    judges: Judges = NOBODY,
+) -> Parts:
     """Open the data and load the first weights, those of the `former` stage's model if there is one.
 
     Nothing is written. Raises `PixtellError`.
@@ -239,6 +252,7 @@ def put_together(run: RunConfig, run_file: Path, say: Callable[[str], None], for
             former.vocab,
         )
     check_frames(run, model.config)
+    streams = _weighed(run, streams, judges)
     loader = Loader(streams, Tokenizer(vocabulary), model.config.pixels, run.seed, max_broken=run.loading.max_broken)
     return Parts(model, vocabulary, loader, held_out)
 
@@ -296,7 +310,7 @@ def _asked(dataset: Dataset) -> Dataset:
 
 
 def _stream(config: StreamConfig, source: RowSource) -> Stream:
-    return Stream(source, **config.model_dump(exclude={"data", "pictures", "split", "ask"}))
+    return Stream(source, **config.model_dump(exclude={"data", "pictures", "split", "ask", "consensus"}))
 
 
 def _enough_for(world: World, stages: Sequence[Stage]) -> None:
@@ -345,9 +359,19 @@ def evaluators_of(rows: Rows, look: Look, score: Scorer | None) -> list[Evaluato
     ]
 
 
+def _weighed(run: RunConfig, streams: Sequence[Stream], judges: Judges) -> list[Stream]:
+    """The streams with their captions' weights. Raises `ConfigError` where nobody says how well captions agree."""
+    if any(config.consensus for config in run.streams) and judges.agreement is None:
+        raise ConfigError(f"consensus: {UNWIRED}")
+    return [
+        by_consensus(stream, config.consensus, judges.agreement) if config.consensus and judges.agreement else stream
+        for stream, config in zip(streams, run.streams, strict=True)
+    ]
+
+
 def _judged(run: RunConfig, judges: Judges) -> None:
     if run.scst is not None and judges.reward is None:
-        raise ConfigError("scst: CIDEr is wired by the command: start it as `pixtell train` or `-m pixtell train`")
+        raise ConfigError(f"scst: {UNWIRED}")
 
 
 def objective_of(run: RunConfig, loader: Loader, judges: Judges) -> Objective:

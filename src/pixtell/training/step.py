@@ -58,16 +58,22 @@ class Outcome:
 
 
 def captions(trainee: Trainee, batches: Sequence[Batch]) -> Lesson:
-    """Learn the texts as they are: the mean loss of the tokens to predict.
+    """Learn the texts as they are: the mean loss of the tokens to predict, weighted as their texts are.
 
     Raises `PixtellError` when no process has any.
     """
-    masks = [learnt(batch.ids_BKT, batch.need_predict_BKT) for batch in batches]
-    (tokens,) = trainee.world.sum(sum(int(mask.sum()) for mask in masks))
-    if not tokens:
+    weights = [_token_weights(batch) for batch in batches]
+    (total,) = trainee.world.sum(sum(float(weight_BKT.sum(dtype=torch.float64)) for weight_BKT in weights))
+    if not total:
         raise PixtellError("no token of this step's batches is to be learnt: are their texts empty?")
-    pairs = zip(batches, masks, strict=True)
-    return Lesson([on_device(trainee, b.pixels_BFCHW, b.ids_BKT, mask.float() / tokens) for b, mask in pairs])
+    pairs = zip(batches, weights, strict=True)
+    return Lesson([on_device(trainee, b.pixels_BFCHW, b.ids_BKT, weight / total) for b, weight in pairs])
+
+
+def _token_weights(batch: Batch) -> Tensor:
+    """weight_BKT of the tokens that are learnt: their text's, 1 where none is said."""
+    learnt_BKT = learnt(batch.ids_BKT, batch.need_predict_BKT).float()
+    return learnt_BKT if batch.text_weight_BK is None else learnt_BKT * batch.text_weight_BK[..., None]
 
 
 def on_device(trainee: Trainee, pixels_BFCHW: Tensor, ids_BKT: Tensor, weight_BKT: Tensor) -> Weighed:

@@ -28,17 +28,32 @@ from pixtell.training.optim import build_optimizer, clip_gradients, set_learning
 class Learner(nn.Module):
     """Pixels and texts -> one number, in one call: what is wrapped to be spread over processes."""
 
-    def __init__(self, model: GitModel, smoothing: float, bf16: bool) -> None:
+    def __init__(self, model: GitModel, smoothing: float, bf16: bool, patch_dropout: float) -> None:
         super().__init__()
         self.model = model
         self.smoothing = smoothing
         self.bf16 = bf16
+        self.patch_dropout = patch_dropout
 
     def forward(self, pixels_BFCHW: Tensor, ids_BKT: Tensor, weight_BKT: Tensor) -> Tensor:
         """The weighted sum of the tokens' losses. All texts of a medium share one pass of its visual tokens."""
         with torch.autocast(pixels_BFCHW.device.type, torch.bfloat16, enabled=self.bf16):
-            logits_BKTV = self.model(self.model.see(pixels_BFCHW), ids_BKT)
+            visual_BPD = some_patches(self.model.see(pixels_BFCHW), self.patch_dropout)
+            logits_BKTV = self.model(visual_BPD, ids_BKT)
         return weighted_loss(logits_BKTV, ids_BKT, weight_BKT, self.smoothing)
+
+
+def some_patches(visual_BPD: Tensor, dropout: float) -> Tensor:
+    """All visual tokens but a share of `dropout`, drawn anew for each medium; one at least stays (arXiv 2208.07220).
+
+    What is left needs no mark of its place: nothing in the decoder tells visual tokens apart but what they hold.
+    """
+    if not dropout:  # no random numbers are drawn where none are needed
+        return visual_BPD
+    media, patches, width = visual_BPD.shape
+    kept = max(1, round(patches * (1 - dropout)))
+    chosen_BP = torch.rand(media, patches, device=visual_BPD.device).argsort(1)[:, :kept]
+    return visual_BPD.gather(1, chosen_BP[..., None].expand(-1, -1, width))
 
 
 @dataclass
@@ -66,7 +81,7 @@ class Trainee:
         if run.gradient_checkpointing:
             checkpoint_gradients(model)
         smoothing = 0.0 if run.scst is not None else run.optim.label_smoothing
-        core = Learner(model, smoothing, run.precision == "bf16")
+        core = Learner(model, smoothing, run.precision == "bf16", run.optim.patch_dropout)
         if run.dist.strategy == "fsdp2" and world.size > 1:  # alone there is nobody to have the other slices
             shard(core, list(model.vision.get_submodule("blocks").children()), world)
         parameters = [(name, parameter) for name, parameter in model.named_parameters() if name in ever]
