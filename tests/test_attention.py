@@ -17,15 +17,20 @@ def drawn(length: int, seen: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor
     return tuple(torch.randn(2, n, 3, 8, generator=generator).transpose(1, 2) for n in (length, seen, seen))  # type: ignore[return-value]
 
 
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("length", "seen"), [(5, 5), (1, 7), (4, 9)])
-def test_both_ways_give_what_the_formula_says(monkeypatch: pytest.MonkeyPatch, length: int, seen: int) -> None:
+def test_both_ways_give_what_the_formula_says(
+    monkeypatch: pytest.MonkeyPatch, length: int, seen: int, masked: bool
+) -> None:
     queries, keys, values = drawn(length, seen)
-    twin = torch.einsum(
-        "bhts,bhsd->bhtd", torch.einsum("bhtd,bhsd->bhts", queries, keys).div(8**0.5).softmax(-1), values
-    )
+    mask = torch.ones(length, seen, dtype=torch.bool).tril(seen - length) if masked else None
+    scores = torch.einsum("bhtd,bhsd->bhts", queries, keys).div(8**0.5)
+    if mask is not None:
+        scores[..., ~mask] = -1e9
+    twin = torch.einsum("bhts,bhsd->bhtd", scores.softmax(-1), values)
     for plain in (False, True):
         monkeypatch.setattr(attention, "_plain_is_quick", lambda *_, plain=plain: plain)
-        torch.testing.assert_close(attend(queries, keys, values), twin, atol=1e-6, rtol=0)
+        torch.testing.assert_close(attend(queries, keys, values, mask), twin, atol=1e-6, rtol=0)
 
 
 def test_bfloat16_is_as_near_to_float32_as_the_fused_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +61,7 @@ def test_gradients_are_those_of_the_fused_kernel(monkeypatch: pytest.MonkeyPatch
     def gradients(plain: bool) -> list[torch.Tensor]:
         monkeypatch.setattr(attention, "_plain_is_quick", lambda *_: plain)
         parts = [part.requires_grad_() for part in drawn(5, 7)]
-        attend(*parts).sin().sum().backward()
+        attend(*parts, torch.ones(5, 7, dtype=torch.bool).tril(2)).sin().sum().backward()
         return [part.grad for part in parts if part.grad is not None]
 
     pairs = list(zip(gradients(True), gradients(False), strict=True))

@@ -167,8 +167,8 @@ class Attention(nn.Module):
     def mix(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
         """Read `values` with `queries`, [B, H, T, d]; `mask` is True where reading is allowed."""
         dropout = self.dropout if self.training else 0.0
-        if mask is None and not dropout:
-            return attend(queries, keys, values)
+        if not dropout:
+            return attend(queries, keys, values, mask)
         return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=dropout)
 
 
