@@ -25,6 +25,7 @@ HELP_SECONDS = 0.4
 MAY_IMPORT = {
     "errors": "",
     "memory": "",
+    "threads": "",
     "config": "errors",
     "results": "",
     "look": "errors",
@@ -52,7 +53,7 @@ MAY_IMPORT = {
     "training": "errors memory config media pixels page vision model tokenizer decoding checkpoint data",
     "evaluation": "pixtell errors config results media captioner page data",
     "batch": "errors config results look media pixels captioner page data",
-    "cli": "pixtell errors memory config results media captioner checkpoint data training evaluation batch",
+    "cli": "pixtell errors memory threads config results media captioner checkpoint data training evaluation batch",
     "__main__": "cli",
 }
 # Packages that only one file, or one room, knows.

@@ -25,6 +25,7 @@ from pixtell.cli import ask, caption, classify, convert, data, eval, models, pre
 from pixtell.cli.options import grouped
 from pixtell.cli.output import INTERRUPTED, say, say_error
 from pixtell.errors import PixtellError
+from pixtell.threads import wait_briefly
 
 FAULT = 70  # EX_SOFTWARE of sysexits.h
 
@@ -93,6 +94,7 @@ def run() -> None:
 
     Everything is written by now, and taking torch down in order takes over half a second that nobody waits for gladly.
     """
+    wait_briefly()  # before torch is imported
     code = main()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):  # whoever read it has gone
