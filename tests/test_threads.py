@@ -26,7 +26,7 @@ def cpuinfo(folder: Path, vendor: str, flags: str) -> Path:
 @pytest.fixture
 def before_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process that has just begun."""
-    monkeypatch.setattr(threads.sys, "modules", {})
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
 
 
 @pytest.mark.usefixtures("before_torch")

@@ -22,7 +22,7 @@ MOST_SCORES = 2**25
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
-    """softmax(queries @ keys / sqrt(d)) @ values, without dropout; `mask_TS` is True where a query reads a key."""
+    """softmax(queries @ keys / sqrt(d)) @ values, without dropout; `mask`, [T, S], is True where a query reads."""
     batch, heads, length, width = queries.shape
     scores = batch * heads * length * keys.shape[2]
     if scores > MOST_SCORES or not _plain_is_quick(queries.device.type, queries.dtype):

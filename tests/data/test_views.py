@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from tiny_data import drawing
 
-from pixtell.data.views import ASPECT_JITTER, Shape, View, crop, jittered, moving_views, random_box, square, views
+from pixtell.data.views import ASPECT_JITTER, Shape, View, crop, moving_views, random_box, recoloured, square, views
 
 PICTURE = drawing("red", "disc", (60, 40))
 
@@ -161,14 +161,14 @@ def test_jittered_colours_stay_within_the_share() -> None:
     """Brightness alone of a grey: contrast and saturation leave one grey as it is."""
     grey = Image.new("RGB", (4, 4), (100, 100, 100))
     random = np.random.default_rng(9)
-    found = [jittered([grey], 0.3, random)[0].getpixel((1, 2)) for _ in range(200)]
+    found = [recoloured([grey], 0.3, random)[0].getpixel((1, 2)) for _ in range(200)]
     assert all(isinstance(pixel, tuple) and len(set(pixel)) == 1 for pixel in found)
     levels = [pixel[0] for pixel in found if isinstance(pixel, tuple)]
     assert 69 <= min(levels) < 75 and 125 < max(levels) <= 131 and 95 < np.mean(levels) < 105
 
 
 def test_jitter_changes_contrast_and_saturation_too() -> None:
-    shown = [jittered([PICTURE], 0.4, np.random.default_rng(seed))[0] for seed in range(30)]
+    shown = [recoloured([PICTURE], 0.4, np.random.default_rng(seed))[0] for seed in range(30)]
     pixels = np.stack([np.asarray(view, dtype=float) for view in shown])
     assert np.ptp(pixels.std(axis=(1, 2, 3))) > 10, "contrast"
     red = pixels[:, 20, 30]

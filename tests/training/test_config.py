@@ -51,7 +51,7 @@ def test_defaults_are_the_papers() -> None:
         ),
         ({"scst": {"samples": 1, "baseline": "mean"}}, "needs at least 2"),
         ({"streams": [{"data": "x", "consensus": 0.5, "ask": True}]}, "streams.0.consensus: captions agree or not"),
-        ({"streams": [{"data": "x", "consensus": 1.0}], "scst": {}}, "scst.captions does both"),
+        ({"streams": [{"data": "x", "consensus": 0.5}], "scst": {}}, "scst.captions does both"),
     ],
 )
 def test_what_can_not_hold_together(changes: dict[str, object], words: str) -> None:

@@ -14,7 +14,7 @@ from pixtell.data.sources import RowSource
 from pixtell.errors import ConfigError
 from pixtell.training.config import RunConfig
 from pixtell.training.consensus import by_consensus
-from pixtell.training.run import Judges, put_together
+from pixtell.training.run import Judges, put_together, run_training
 
 from .tiny_runs import quiet, workplace
 
@@ -70,3 +70,19 @@ def test_a_run_file_weighs_the_streams_it_names(tmp_path: Path) -> None:
     assert weighed.text_weights == by_consensus(plain, 0.5, by_length).text_weights and not plain.text_weights
     with pytest.raises(ConfigError, match="consensus: CIDEr is wired by the command"):
         put_together(run, path, quiet)
+
+
+@pytest.mark.parametrize(
+    ("judges", "told"),
+    [
+        (Judges(), "consensus: CIDEr is wired by the command"),
+        (Judges(agreement=lambda pictures: [[0.0] * len(own) for own in pictures]), "no picture with two captions"),
+    ],
+)
+def test_what_a_later_stage_lacks_is_told_before_the_first(tmp_path: Path, judges: Judges, told: str) -> None:
+    path = workplace(tmp_path, steps=1)
+    later = '[[then]]\nsteps = 2\n[[then.streams]]\ndata = "data/captions-*.tar"\nconsensus = 0.5\n'
+    path.write_text(f"{path.read_text()}\n{later}")
+    with pytest.raises(ConfigError, match=told):
+        run_training(path, tmp_path / "run", quiet, judges=judges)
+    assert not list((tmp_path / "run").rglob("step-*"))

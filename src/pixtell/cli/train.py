@@ -24,6 +24,7 @@ from pixtell.errors import ConfigError
 
 if TYPE_CHECKING:
     from pixtell.training.config import RunConfig
+    from pixtell.training.run import Judges
     from pixtell.training.scst import Reward, Said
 
 EXAMPLE = (
@@ -156,13 +157,12 @@ def _train_on(data: list[str], model: str, folder: Path, overrides: Sequence[str
 
 def _train(run_file: Path, folder: Path, overrides: Sequence[str], resume: bool) -> int:
     from pixtell.training.log import before_and_after
-    from pixtell.training.run import Judges, run_training
+    from pixtell.training.run import run_training
     from pixtell.training.run_file import load_stages
     from pixtell.training.stages import MODEL, stages_in
 
-    judges = Judges(score_by_cider, reward_by_cider, agreement_by_cider)
     stages = stages_in(folder, load_stages(run_file, overrides))  # now: the file may be another one in hours
-    finished = run_training(run_file, folder, say, overrides=overrides, resume=resume, judges=judges)
+    finished = run_training(run_file, folder, say, overrides=overrides, resume=resume, judges=_judges())
     if finished and os.environ.get("RANK", "0") == "0":  # of several processes one speaks
         for stage in stages:
             of_stage = f"{stage.name}, " if stage.name else ""
@@ -174,11 +174,16 @@ def _train(run_file: Path, folder: Path, overrides: Sequence[str], resume: bool)
 
 def _tell(runs: Sequence[RunConfig], run_file: Path) -> int:
     from pixtell.training.dry_run import dry_run
-    from pixtell.training.run import Judges
 
-    for line in dry_run(runs, run_file, say, Judges(score_by_cider, reward_by_cider, agreement_by_cider)):
+    for line in dry_run(runs, run_file, say, _judges()):
         put(line)
     return 0
+
+
+def _judges() -> Judges:
+    from pixtell.training.run import Judges
+
+    return Judges(score_by_cider, reward_by_cider, agreement_by_cider)
 
 
 def score_by_cider(captions: Sequence[str], references: Sequence[Sequence[str]]) -> float:

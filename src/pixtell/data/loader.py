@@ -208,7 +208,8 @@ class Loader:
             named = named or stream.source.is_named(row)
             chosen = self._chosen(stream, texts, (self.seed, order.WORDS, number, place))
             sequences.append([text for _, text in chosen])
-            weights.append([stream.text_weights[row][text] if stream.text_weights else 1.0 for text, _ in chosen])
+            if stream.text_weights:
+                weights.append([stream.text_weights[row][text] for text, _ in chosen])
         pixels_NCHW = to_pixels(frames, self.pixels, fitted=True)  # N: frames of all media
         pixels_BFCHW = pixels_NCHW.view(len(seen), stream.frames, *pixels_NCHW.shape[1:])
         ids_BKT, need_predict_BKT = pad_sequences(sequences, self.tokenizer.pad_id)
@@ -221,7 +222,7 @@ class Loader:
             tuple(references),
             broken,
             is_named=named,
-            text_weight_BK=_filled(weights) if stream.text_weights else None,
+            text_weight_BK=_filled(weights) if weights else None,
         )
 
     def _chosen(

@@ -52,10 +52,10 @@ def views(frames: Sequence[Image.Image], view: View, random: np.random.Generator
     clip; of a clip, one crop through all of it."""
     if len(frames) == 1 and view.frames > 1:
         shown = moving_views(frames[0], view.size, view.frames, random, flip=view.flip, shape=view.shape)
-        return jittered(shown, view.color_jitter, random)
+        return recoloured(shown, view.color_jitter, random)
     box = random_box(frames[0], random, view.area) if view.shape == "squash" else square(frames[0], random, view.area)
     shown = [crop(frame, box, view.size) for frame in frames]
-    return jittered(mirrored(shown) if view.flip and random.random() < 0.5 else shown, view.color_jitter, random)
+    return recoloured(mirrored(shown) if view.flip and random.random() < 0.5 else shown, view.color_jitter, random)
 
 
 def moving_views(
@@ -126,7 +126,7 @@ def mirrored(frames: Sequence[Image.Image]) -> list[Image.Image]:
     return [frame.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for frame in frames]
 
 
-def jittered(frames: Sequence[Image.Image], jitter: float, random: np.random.Generator) -> list[Image.Image]:
+def recoloured(frames: Sequence[Image.Image], jitter: float, random: np.random.Generator) -> list[Image.Image]:
     """Every frame with brightness, contrast and saturation, in an order of chance, times 1 - `jitter` to 1 + `jitter`.
 
     All frames of a clip change alike. Hue stays: captions name colours.

@@ -90,7 +90,7 @@ class StreamConfig(RowsConfig):
     sizes: tuple[Positive, ...] = ()
     exact: bool = False
     color_jitter: Share = 0.0
-    consensus: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    consensus: Share = 0.0
 
 
 class OptimConfig(_Closed):

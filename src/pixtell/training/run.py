@@ -86,7 +86,7 @@ def run_training(
         if world.device.type == "cpu":
             keep_freed_memory()
         _enough_for(world, stages)
-        world.of_first(partial(_open_ahead, stages, run_file))
+        world.of_first(partial(_open_ahead, stages, run_file, judges))
         world.of_first(partial(_hold, folder, ends))
         former = None
         for number, stage in enumerate(stages, start=1):
@@ -175,7 +175,7 @@ def _saved(folder: Path) -> str:
     return f"saved up to step {int(states[-1].name[5:])}" if states else "nothing is saved yet"
 
 
-def _open_ahead(stages: Sequence[Stage], run_file: Path) -> None:
+def _open_ahead(stages: Sequence[Stage], run_file: Path, judges: Judges) -> None:
     """Open the data of later stages that have never run, so that they lack nothing when their hour comes."""
     opened = [(stages[0].run.streams, stages[0].run.validation, stages[0].run.scst is not None)]
     for stage in stages[1:]:
@@ -185,6 +185,7 @@ def _open_ahead(stages: Sequence[Stage], run_file: Path) -> None:
             opened.append(data)
             streams, held_out = open_streams(run, run_file, unheard)
             rows_to_look_at(run, run_file, held_out, unheard)
+            _weighed(run, streams, judges)
             if run.scst is not None:
                 to_be_rewarded(streams)
 
@@ -361,17 +362,23 @@ def evaluators_of(rows: Rows, look: Look, score: Scorer | None) -> list[Evaluato
 
 def _weighed(run: RunConfig, streams: Sequence[Stream], judges: Judges) -> list[Stream]:
     """The streams with their captions' weights. Raises `ConfigError` where nobody says how well captions agree."""
-    if any(config.consensus for config in run.streams) and judges.agreement is None:
-        raise ConfigError(f"consensus: {UNWIRED}")
+    agreement = _agreement(run, judges)
     return [
-        by_consensus(stream, config.consensus, judges.agreement) if config.consensus and judges.agreement else stream
+        by_consensus(stream, config.consensus, agreement) if config.consensus and agreement else stream
         for stream, config in zip(streams, run.streams, strict=True)
     ]
+
+
+def _agreement(run: RunConfig, judges: Judges) -> Agreement | None:
+    if any(stream.consensus for stream in run.streams) and judges.agreement is None:
+        raise ConfigError(f"consensus: {UNWIRED}")
+    return judges.agreement
 
 
 def _judged(run: RunConfig, judges: Judges) -> None:
     if run.scst is not None and judges.reward is None:
         raise ConfigError(f"scst: {UNWIRED}")
+    _agreement(run, judges)
 
 
 def objective_of(run: RunConfig, loader: Loader, judges: Judges) -> Objective:
